@@ -1,0 +1,43 @@
+"""The words of the house as frozen values. Imports nothing of ours; definitions import from here.
+
+>>> from migrator.model import Backfill, array, column, derived_uuid, lookup, sql
+"""
+
+from migrator.model.backfill import Backfill
+from migrator.model.expressions import (
+    array,
+    column,
+    constant,
+    defaulted,
+    derived_uuid,
+    discarded,
+    elsewhere,
+    estimated,
+    given,
+    lookup,
+    missing,
+    rule,
+    rules,
+    sql,
+)
+from migrator.model.parameters import File, param
+
+__all__ = [
+    "Backfill",
+    "File",
+    "array",
+    "column",
+    "constant",
+    "defaulted",
+    "derived_uuid",
+    "discarded",
+    "elsewhere",
+    "estimated",
+    "given",
+    "lookup",
+    "missing",
+    "param",
+    "rule",
+    "rules",
+    "sql",
+]

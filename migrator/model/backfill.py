@@ -1,0 +1,140 @@
+"""Backfill: the frozen declaration that rows of one source become rows of one target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+from migrator.model.errors import ConfigurationError
+from migrator.model.expressions import Elsewhere, Expression, Given, Missing, Predicate, as_expression, walk
+from migrator.model.parameters import Parameter
+
+Names = str | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """A named rule by which a row is left behind, or taken by another backfill of the same source."""
+
+    name: str
+    when: Predicate
+    elsewhere: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """A named rule by which a row is quarantined."""
+
+    name: str
+    when: Predicate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backfill:
+    """How rows of `source` become rows of `target`: facts only, no loop.
+
+    `key`: the source's unique column(s). `identity`: the target's unique column(s) which the source key determines.
+    `merge`: target column(s) by which a row of the new application is recognised. `skip` and `quarantine`: named
+    conditions. `columns`: an Expression for each target column. `left_behind`: why a source column is not read.
+    `volatile`: target columns that may differ between runs and are not compared.
+    """
+
+    source: str
+    key: Names
+    target: str
+    identity: Names
+    columns: Mapping[str, Expression | Parameter | str]
+    merge: Names = ()
+    skip: Mapping[str, Predicate | Elsewhere] = field(default_factory=dict)
+    quarantine: Mapping[str, Predicate] = field(default_factory=dict)
+    left_behind: Mapping[str, str] = field(default_factory=dict)
+    volatile: Names = ()
+    name: str = ""
+    path: str = ""
+    doc: str = ""
+
+    def __post_init__(self) -> None:
+        """Bring every field to one form and refuse what contradicts itself."""
+        for name in ("key", "identity", "merge", "volatile"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        made = {name: as_expression(value) for name, value in self.columns.items()}
+        object.__setattr__(self, "columns", MappingProxyType(made))
+        faults = list(self._faults())
+        if faults:
+            raise ConfigurationError("M110", " ".join(faults), "Mend the definition; see docs/definitions.md.")
+
+    def _faults(self) -> list[str]:
+        found = []
+        for name in ("source", "target", "key", "identity", "columns"):
+            if not getattr(self, name):
+                found.append(f"{name} is empty.")
+        for name in ("identity", "merge", "volatile"):
+            unknown = [one for one in getattr(self, name) if one not in self.columns]
+            if unknown:
+                found.append(f"{name} names {', '.join(unknown)}, which columns does not fill.")
+        if set(self.identity) & set(self.volatile):
+            found.append("a column of the identity cannot be volatile.")
+        return found
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The source key's columns."""
+        return tuple(self.key)
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """The target identity's columns."""
+        return tuple(self.identity)
+
+    @property
+    def merges(self) -> tuple[str, ...]:
+        """The target columns by which an application's row is recognised."""
+        return tuple(self.merge)
+
+    @property
+    def expressions(self) -> dict[str, Expression]:
+        """The target columns in declared order, each with its Expression."""
+        return {name: as_expression(value) for name, value in self.columns.items()}
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The target columns which a digest covers: all but the volatile ones."""
+        return tuple(name for name in self.columns if name not in self.volatile)
+
+    @property
+    def skips(self) -> tuple[Skip, ...]:
+        """The skip rules in declared order."""
+        return tuple(
+            Skip(name=name, when=one.when, elsewhere=one.backfill)
+            if isinstance(one, Elsewhere)
+            else Skip(name=name, when=one)
+            for name, one in self.skip.items()
+        )
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """The quarantine rules in declared order."""
+        return tuple(Guard(name=name, when=when) for name, when in self.quarantine.items())
+
+    def parts(self) -> tuple[Any, ...]:
+        """List every expression and predicate of the definition, with all that is inside them."""
+        tops: list[Any] = [*self.expressions.values(), *self.skip.values(), *self.quarantine.values()]
+        return tuple(part for top in tops for part in walk(top))
+
+    def parameters(self) -> dict[str, Parameter]:
+        """Name the parameters which the definition reads."""
+        return {part.parameter.name: part.parameter for part in self.parts() if isinstance(part, Given)}
+
+    def missing(self) -> dict[str, Missing]:
+        """Name the columns that are left NULL for a reason."""
+        return {name: one for name, one in self.expressions.items() if isinstance(one, Missing)}
+
+    def facts(self) -> str:
+        """Give the canonical text of the definition, from which its digest is made; names and places excluded."""
+        leave = {"name", "path", "doc", "columns"}
+        plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in leave}
+        lines = [f"{name} = {dict(value) if isinstance(value, Mapping) else value!r}" for name, value in plain.items()]
+        return "\n".join(lines + [f"{name}: {one!r}" for name, one in self.expressions.items()])

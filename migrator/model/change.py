@@ -1,0 +1,78 @@
+"""Change: one documented schema change, as `migrator.toml` and the definitions beside it describe it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from migrator.model.backfill import Backfill
+from migrator.model.parameters import Arguments
+
+Foreign = Literal["count", "fault"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a backfill is run; what may differ between runs without changing its outcome.
+
+    `batch_rows`: rows of one transaction. `range_rows`: rows of one Range. `workers`: connections copying at once.
+    `lock_timeout_ms`: how long a statement waits for a lock. `quarantine_limit`: open quarantined rows after which
+    the copy stops; None for no limit.
+    """
+
+    batch_rows: int = 10_000
+    range_rows: int = 100_000
+    workers: int = 1
+    lock_timeout_ms: int = 2_000
+    lock_tries: int = 20
+    quarantine_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One documented schema change: its revisions (by branch label), its backfills, its parameters.
+
+    `foreign` says whether rows of a target without provenance are a fault (nobody else writes it) or a count.
+    """
+
+    name: str
+    title: str = ""
+    guide: str = ""
+    database: str = "default"
+    foreign: Foreign = "count"
+    backfills: tuple[Backfill, ...] = ()
+    settings: Mapping[str, Settings] = field(default_factory=dict)
+    arguments: Arguments = field(default_factory=Arguments)
+
+    def backfill(self, name: str) -> Backfill | None:
+        """Find a backfill by name."""
+        return next((one for one in self.backfills if one.name == name), None)
+
+    def settings_of(self, backfill: Backfill) -> Settings:
+        """Give the settings of one backfill."""
+        return self.settings.get(backfill.name, Settings())
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The distinct sources in declared order."""
+        return tuple(dict.fromkeys(one.source for one in self.backfills))
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The distinct targets in declared order."""
+        return tuple(dict.fromkeys(one.target for one in self.backfills))
+
+    def arguments_of(self, backfill: Backfill) -> Arguments:
+        """Give the arguments which one backfill reads."""
+        names = backfill.parameters()
+        return Arguments(
+            scalars={name: one for name, one in self.arguments.scalars.items() if name in names},
+            files={name: one for name, one in self.arguments.files.items() if name in names},
+        )
+
+    def definition_digest(self, backfill: Backfill) -> str:
+        """Digest a definition together with the arguments it reads: sha256, hexadecimal."""
+        text = "\n".join([backfill.facts(), *self.arguments_of(backfill).digest_lines()])
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,321 @@
+"""Expressions: how one target column is made from a source row, and for which rows it cannot be.
+
+An expression is a frozen value without any behaviour towards a database; `engine.projection` compiles it.
+Fragments of SQL see the source row: its columns by name, and the row as a whole by the source's table name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from migrator.model.errors import ConfigurationError
+from migrator.model.parameters import Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """A condition on a source row with three values; only *true* counts, NULL never skips or quarantines."""
+
+    def __invert__(self) -> Not:
+        """Negate: NULL stays NULL, so a row is caught by neither."""
+        return Not(self)
+
+    def __and__(self, other: Predicate) -> Both:
+        """Hold where both hold."""
+        return Both(self, other)
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Predicate):
+    """The negation of a predicate."""
+
+    inner: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Both(Predicate):
+    """The conjunction of two predicates."""
+
+    left: Predicate
+    right: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Sql(Predicate):
+    """A fragment of SQL over the source row; an expression or a condition. It must read no clock and no chance."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The source column of that name; `absent` gives the reason why it may be missing, and is then NULL."""
+
+    name: str
+    absent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """One value for every row, declared by the author."""
+
+    value: str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """NULL with a reason; `unless` names the parameter that can give the value instead."""
+
+    reason: str
+    unless: Given | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The value of a parameter; of a `File` parameter, the value its line gives for `by` (the source key)."""
+
+    parameter: Parameter
+    by: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A word of the source replaced by a word of the target; an unknown word is a fault, never guessed."""
+
+    of: Expression
+    words: tuple[tuple[str | None, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """The given values as an array without NULL and empty elements; no element left is NULL, never `{}` or `{NULL}`."""
+
+    items: tuple[Expression, ...]
+    when: Predicate | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Defaulted:
+    """A declared value where the expression is NULL, flagged by its reason."""
+
+    of: Expression
+    value: Expression
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """A value the source does not record exactly, flagged by its reason wherever it is not NULL."""
+
+    of: Expression
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """NULL instead of a value known to be wrong, flagged by its reason."""
+
+    of: Expression
+    when: Predicate
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedUuid:
+    """A UUID version 8 made from the declared source name and the source key: the same key, the same id, for ever."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One named rule: where its condition is true, its value is taken and its name is kept with the row."""
+
+    name: str
+    when: Predicate
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """Named rules tried in order; the first true one decides. No rule and no fallback is a fault."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    fallback: Rule | None = None
+    otherwise: Expression | None = None
+
+    def equals(self, word: str) -> RulesGive:
+        """Hold for the rows for which these rules give that word."""
+        return RulesGive(self, word)
+
+
+@dataclass(frozen=True, slots=True)
+class RulesGive(Predicate):
+    """Named rules give a certain word for the row."""
+
+    rules: Rules
+    word: str
+
+
+Expression: TypeAlias = (
+    Sql
+    | Column
+    | Constant
+    | Missing
+    | Given
+    | Lookup
+    | Array
+    | Defaulted
+    | Estimated
+    | Discarded
+    | DerivedUuid
+    | Rules
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A skip whose rows another backfill of the same source must take."""
+
+    when: Predicate
+    backfill: str
+
+
+def sql(text: str) -> Sql:
+    """Use a fragment of SQL over the source row."""
+    if not text.strip():
+        raise ConfigurationError("M110", "sql() was given an empty fragment.", 'Write for example sql("lower(email)").')
+    return Sql(text)
+
+
+def column(name: str, *, absent: str | None = None) -> Column:
+    """Take a source column; with `absent`, NULL on databases that lack it, for the reason given."""
+    return Column(name, absent)
+
+
+def constant(value: str | float | bool | None) -> Constant:
+    """Give every row the same declared value."""
+    return Constant(value)
+
+
+def missing(reason: str, *, unless: Parameter | Given | None = None) -> Missing:
+    """Leave the column NULL, for the reason given, unless a parameter provides the value."""
+    return Missing(reason, Given(unless) if isinstance(unless, Parameter) else unless)
+
+
+def given(parameter: Parameter, *, by: str | Expression | None = None) -> Given:
+    """Take a parameter's value; of a file, the line found `by` that value (by the source key when nothing is said)."""
+    return Given(parameter, None if by is None else as_expression(by))
+
+
+def lookup(of: str | Expression, words: Mapping[str | None, str | None]) -> Lookup:
+    """Translate word by word; what is not in the table is quarantined."""
+    return Lookup(as_expression(of), tuple(words.items()))
+
+
+def array(*items: str | Expression, when: Predicate | None = None, split: str | None = None) -> Array:
+    """Make an array of the given values; `split` cuts a text at that separator first."""
+    return Array(tuple(as_expression(item) for item in items), when, split)
+
+
+def defaulted(of: str | Expression, value: str | int | Expression, *, reason: str) -> Defaulted:
+    """Put a declared value in the place of NULL, flagged."""
+    return Defaulted(as_expression(of), constant(value) if isinstance(value, (str, int)) else value, reason)
+
+
+def estimated(of: str | Expression, *, reason: str) -> Estimated:
+    """Take a value that is only an estimate, flagged."""
+    return Estimated(as_expression(of), reason)
+
+
+def discarded(of: str | Expression, *, when: Predicate, reason: str) -> Discarded:
+    """Leave out a value that is known to be wrong, flagged."""
+    return Discarded(as_expression(of), when, reason)
+
+
+def derived_uuid() -> DerivedUuid:
+    """Derive the id from the source's name and key; see the glossary for its bytes."""
+    return DerivedUuid()
+
+
+def rule(name: str, *, when: Predicate, value: str | Expression) -> Rule:
+    """Name a rule: a condition and the value it decides for."""
+    return Rule(name=name, when=when, value=constant(value) if isinstance(value, str) else value)
+
+
+def rules(
+    name: str,
+    *tried: Rule,
+    fallback: tuple[str, str] | None = None,
+    otherwise: str | Expression | None = None,
+) -> Rules:
+    """Try named rules in order; `fallback` is (value, reason) and flagged, `otherwise` is the ordinary case."""
+    if fallback is not None and otherwise is not None:
+        raise ConfigurationError(
+            "M110", f"rules({name!r}) has both a fallback and an otherwise.", "Keep the one that is meant."
+        )
+    last = None if fallback is None else rule(fallback[1], when=Sql("true"), value=fallback[0])
+    return Rules(
+        name=name,
+        rules=tuple(tried),
+        fallback=last,
+        otherwise=None if otherwise is None else as_expression(otherwise),
+    )
+
+
+def elsewhere(when: Predicate, backfill: str) -> Elsewhere:
+    """Skip rows that the named backfill takes; the Balance of the source proves that it does."""
+    return Elsewhere(when, backfill)
+
+
+def as_expression(value: str | Expression | Parameter) -> Expression:
+    """Read a bare word as a column's name."""
+    if isinstance(value, str):
+        return Column(value)
+    if isinstance(value, Parameter):
+        return Given(value)
+    return value
+
+
+def children(value: Any) -> tuple[Any, ...]:
+    """Name the expressions and predicates directly inside one."""
+    match value:
+        case Not(inner):
+            return (inner,)
+        case Both(left, right):
+            return (left, right)
+        case RulesGive(tried, _):
+            return (tried,)
+        case Elsewhere(when, _):
+            return (when,)
+        case Missing(_, unless):
+            return () if unless is None else (unless,)
+        case Given(_, by):
+            return () if by is None else (by,)
+        case Lookup(of, _) | Estimated(of, _):
+            return (of,)
+        case Defaulted(of, other, _) | Discarded(of, other, _):
+            return (of, other)
+        case Array(items, when, _):
+            return items if when is None else (*items, when)
+        case Rules():
+            return _inside_rules(value)
+        case _:
+            return ()
+
+
+def _inside_rules(value: Rules) -> tuple[Any, ...]:
+    found: list[Any] = []
+    for one in (*value.rules, *(() if value.fallback is None else (value.fallback,))):
+        found += [one.when, one.value]
+    return (*found, *(() if value.otherwise is None else (value.otherwise,)))
+
+
+def walk(value: Any) -> tuple[Any, ...]:
+    """List an expression and everything inside it, outermost first."""
+    found = [value]
+    for child in children(value):
+        found.extend(walk(child))
+    return tuple(found)

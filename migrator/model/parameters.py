@@ -1,0 +1,63 @@
+"""Parameters: what is special to one system, given from outside, typed, digested and recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from migrator.model.errors import ConfigurationError
+
+
+class File:
+    """The type of a parameter that is a CSV file of two columns: a key and the value it stands for."""
+
+
+KINDS: Final = (str, int, float, bool, File)
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """The declaration of a parameter: its name, its type and what holds when nobody gives it."""
+
+    name: str
+    kind: type = str
+    default: Scalar | None = None
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
+    """The content of a `File` parameter: one value for each key, and where it came from."""
+
+    path: Path
+    rows: tuple[tuple[str, str], ...] = field(repr=False)
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """The values given to the parameters of one change, checked against their declarations."""
+
+    scalars: dict[str, Scalar | None] = field(default_factory=dict)
+    files: dict[str, Mapping] = field(default_factory=dict)
+
+    def digest_lines(self) -> list[str]:
+        """List `name=value` in order of name; a file stands for itself by its digest."""
+        pairs = [f"{name}={value!r}" for name, value in self.scalars.items()]
+        return sorted(pairs + [f"{name}=sha256:{one.digest}" for name, one in self.files.items()])
+
+
+def param(name: str, kind: type = str, *, default: Scalar | None = None, help: str = "") -> Parameter:
+    """Declare a parameter of a change.
+
+    Raises ConfigurationError (M110) for a type that is none of str, int, float, bool and File.
+    """
+    if kind not in KINDS:
+        raise ConfigurationError(
+            "M110",
+            f"parameter {name!r} has the type {kind!r}.",
+            "Use one of str, int, float, bool, File.",
+        )
+    return Parameter(name, kind, default, help)
