@@ -69,8 +69,14 @@ class Backfill:
     def _faults(self) -> list[str]:
         found = []
         for name in ("source", "target", "key", "identity", "columns"):
-            if not getattr(self, name):
+            value = getattr(self, name)
+            if not value or (isinstance(value, tuple) and not all(value)):
                 found.append(f"{name} is empty.")
+        found += [
+            f"{part!r} is no expression; write constant(…) or sql(…)."
+            for part in self.parts()
+            if not isinstance(part, Expression | Predicate | Elsewhere)
+        ]
         for name in ("identity", "merge", "volatile"):
             unknown = [one for one in getattr(self, name) if one not in self.columns]
             if unknown:

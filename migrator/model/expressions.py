@@ -26,6 +26,12 @@ class Predicate:
         """Hold where both hold."""
         return Both(self, other)
 
+    def __bool__(self) -> bool:
+        """Refuse `and`, `or` and `not`, which would silently drop one side."""
+        raise ConfigurationError(
+            "M110", "a condition has no truth of its own.", "Write & for and, ~ for not."
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Not(Predicate):
@@ -148,6 +154,15 @@ class Rules:
 
     def equals(self, word: str) -> RulesGive:
         """Hold for the rows for which these rules give that word."""
+        given = [one.value for one in (*self.rules, *((self.fallback,) if self.fallback else ()))]
+        given += [] if self.otherwise is None else [self.otherwise]
+        words = [one.value for one in given if isinstance(one, Constant)]
+        if len(words) == len(given) and word not in words:
+            raise ConfigurationError(
+                "M110",
+                f"rules({self.name!r}) never give {word!r}.",
+                f"They give: {', '.join(sorted({str(one) for one in words}))}.",
+            )
         return RulesGive(self, word)
 
 
@@ -216,7 +231,7 @@ def lookup(of: str | Expression, words: Mapping[str | None, str | None]) -> Look
 
 
 def array(*items: str | Expression, when: Predicate | None = None, split: str | None = None) -> Array:
-    """Make an array of the given values; `split` cuts a text at that separator first."""
+    """Make an array of the given values; `split` first cuts a text at that separator and trims the parts."""
     return Array(tuple(as_expression(item) for item in items), when, split)
 
 

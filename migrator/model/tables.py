@@ -36,6 +36,7 @@ class TableColumn:
     default: str | None = None
     identity: str = ""  # '' no, 'a' always, 'd' by default
     generated: str = ""  # '' no, 's' stored, 'v' virtual
+    collation: str | None = None  # qualified and quoted, where it is not the type's own
     deterministic: bool = True  # of the collation
     comment: str | None = None
 

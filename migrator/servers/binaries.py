@@ -126,6 +126,4 @@ def _look(directory: Path, origin: str) -> Binaries | None:
     version = re.search(r"\(PostgreSQL\) ((\d+)\S*)", answer.stdout)
     if version is None:
         return None
-    return Binaries(
-        directory=directory, major=int(version[2]), version=version[1], origin=origin
-    )
+    return Binaries(directory=directory, major=int(version[2]), version=version[1], origin=origin)

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
     from migrator.servers.accounts import Account
 
-CHILD = Path(__file__).with_name("child.py")
+# Read now: who gives up his rights later may not be allowed to read our files any more.
+CHILD = Path(__file__).with_name("child.py").read_text(encoding="utf-8")
 PROC = Path("/proc")
 POLL = 0.01
 
 
 def spawn(
-    account: Account, command: Sequence[str | Path], *, output: IO[bytes], directory: Path
+    account: Account, command: Sequence[str], *, output: IO[bytes], directory: Path
 ) -> subprocess.Popen[bytes]:
     """Start a program that ends when this process ends, and leaves no zombie when it ends first.
 
@@ -34,7 +35,7 @@ def spawn(
     its own, which waits for it: the thread ends when the child has, or with the whole process.
     """
     started: Future[subprocess.Popen[bytes]] = Future()
-    arguments = [*_through_child(account), *map(str, command)]
+    arguments = [*_through_child(account), *command]
 
     def keep() -> None:
         try:
@@ -58,11 +59,8 @@ def spawn(
 
 
 def _through_child(account: Account) -> list[str]:
-    """Begin a command line: our Python runs `child.py`, which becomes what follows.
-
-    The text is handed over, not the path: the other user may not be allowed to read our files.
-    """
-    python = [sys.executable, "-I", "-S", "-c", CHILD.read_text(encoding="utf-8")]
+    """Begin a command line: our Python runs `child.py`, which becomes what follows."""
+    python = [sys.executable, "-I", "-S", "-c", CHILD]
     return [*python, account.how, str(account.uid), str(account.gid), str(os.getpid())]
 
 
@@ -89,6 +87,7 @@ def kill_tree(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is not None:
         return
     process.send_signal(signal.SIGSTOP)
+    until(lambda: _state(process.pid) in {"T", "Z", ""}, seconds=30)
     family = [process.pid, *children(process.pid)]
     for pid in family:
         with suppress(ProcessLookupError):
@@ -109,7 +108,12 @@ def children(parent: int) -> list[int]:
 
 def alive(pid: int) -> bool:
     """Say whether a process runs; a zombie that nobody reaps does not."""
-    return any(entry == pid and state != "Z" for entry, _, state in _table(pid))
+    return _state(pid) not in {"Z", ""}
+
+
+def _state(pid: int) -> str:
+    """Read the state of a process as `ps` shows it; empty when there is none."""
+    return next((state for entry, _, state in _table(pid) if entry == pid), "")
 
 
 def until(condition: Callable[[], bool], *, seconds: float) -> bool:

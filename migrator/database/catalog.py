@@ -1,0 +1,47 @@
+"""Asking the catalog: one message, everything printed qualified and alike under whatever settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from migrator.database.connect import Connection
+from migrator.database.session import PINS, Row, pins, results
+from migrator.model.names import literal
+
+# Names which are printed stand in no schema but pg_catalog, so that every other one is qualified.
+QUALIFIED = "pg_catalog"
+
+SYSTEM_SCHEMAS = "('information_schema', 'migrator')"
+
+_KEEP = "SELECT set_config('migrator.outer_search_path', current_setting('search_path'), true)"
+_GIVE_BACK = "SELECT set_config('search_path', current_setting('migrator.outer_search_path'), true)"
+
+
+def ask(conn: Connection, *queries: str, search_path: str = QUALIFIED) -> list[list[Row]]:
+    """Run queries in one message, under our settings, and give back the rows of each.
+
+    Outside a transaction the message is one of its own, so nothing stays behind; inside one the search_path
+    is put back afterwards.
+    """
+    settings = {name: value for name, value in PINS.items() if name != "row_security"}
+    before = [_KEEP, pins({**settings, "search_path": search_path})]
+    found = results(conn, ";\n".join([*before, *queries, _GIVE_BACK]))
+    return found[len(before) : len(before) + len(queries)]
+
+
+def ask_one(conn: Connection, query: str, *, search_path: str = QUALIFIED) -> list[Row]:
+    """Run one query as `ask` does."""
+    return ask(conn, query, search_path=search_path)[0]
+
+
+def value(conn: Connection, query: str, *, search_path: str = QUALIFIED) -> Any:
+    """Run one query as `ask` does, for the first value of its first row."""
+    found = ask_one(conn, query, search_path=search_path)
+    return found[0][0] if found else None
+
+
+def in_schemas(schemas: tuple[str, ...] | None, column: str) -> str:
+    """Write the condition that a schema is one of these, or any that is neither the system's nor ours."""
+    if schemas is not None:
+        return f"{column} IN ({', '.join(map(literal, schemas)) or 'NULL'})"
+    return f"{column} NOT LIKE 'pg\\_%' AND {column} NOT IN {SYSTEM_SCHEMAS}"

@@ -1,0 +1,174 @@
+"""Transactions with every setting pinned, and the few ways in which SQL text is executed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from migrator.database import proof
+from migrator.database.connect import Connection
+from migrator.model.errors import BugError, UsageError
+from migrator.model.names import literal
+
+Row = tuple[Any, ...]
+Parameters = Sequence[Any] | Mapping[str, Any] | None
+Isolation = Literal["read committed", "repeatable read", "serializable"]
+
+# What the text of a value, the meaning of a statement or the rows it sees depend on.
+PINS: Mapping[str, str] = {
+    "TimeZone": "UTC",
+    "timezone_abbreviations": "Default",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "xmlbinary": "base64",
+    "lc_monetary": "C",
+    "lc_numeric": "C",
+    "lc_time": "C",
+    "standard_conforming_strings": "on",
+    "quote_all_identifiers": "off",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "row_security": "off",
+}
+
+
+@contextmanager
+def transaction(
+    conn: Connection,
+    *,
+    read_only: bool = False,
+    isolation: Isolation = "read committed",
+    search_path: str = "public",
+    lock_timeout_ms: int = 2_000,
+    statement_timeout_ms: int = 0,
+    applying: str = "",
+    work_mem: str | None = None,
+    reconnect: Callable[[], Connection] | None = None,
+) -> Iterator[Connection]:
+    """Run the block in one transaction under our settings, which end with it; COMMIT unless it raises.
+
+    With `reconnect`, a COMMIT whose answer is lost is decided by asking the server for the transaction's
+    fate: the block then counts as done, though its connection is gone, or the loss is raised (M307).
+    Raises the errors of psycopg as they are, but for a write in a READ ONLY transaction (M308).
+    """
+    if conn.info.transaction_status in {TransactionStatus.INTRANS, TransactionStatus.INERROR}:
+        raise BugError("M319", "A transaction was begun inside another one.", "Please report it.")
+    settings = {
+        **PINS,
+        "search_path": _temporary_last(search_path),
+        "lock_timeout": f"{lock_timeout_ms}ms",
+        "statement_timeout": f"{statement_timeout_ms}ms",
+        "migrator.applying": applying,
+        **({"work_mem": work_mem} if work_mem else {}),
+    }
+    try:
+        xid = _begin(conn, read_only, isolation, settings, ask_xid=reconnect is not None)
+        yield conn
+        _commit(conn, xid, reconnect)
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        roll_back(conn, error)
+        if not read_only:
+            raise
+        raise _wrote(error) from error
+    except BaseException as error:
+        roll_back(conn, error)
+        raise
+
+
+def pins(settings: Mapping[str, str]) -> str:
+    """Write the one statement that sets all of these until the end of the transaction."""
+    calls = (f"pg_catalog.set_config({literal(name)}, {literal(value)}, true)" for name, value in settings.items())
+    return f"SELECT {', '.join(calls)}"
+
+
+def roll_back(conn: Connection, error: BaseException) -> None:
+    """Roll back after an error; what goes wrong in doing so is noted on that error and never replaces it."""
+    if conn.closed or conn.info.transaction_status == TransactionStatus.IDLE:
+        return
+    try:
+        conn.execute("ROLLBACK")
+    except psycopg.Error as second:
+        error.add_note(f"The transaction could not be rolled back either: {second}")
+
+
+def rows(conn: Connection, sql: str, params: Parameters = None) -> list[Row]:
+    """Execute and fetch everything; without `params` the text is sent as it is, so that % means nothing."""
+    return conn.execute(text(sql), params).fetchall()
+
+
+def one(conn: Connection, sql: str, params: Parameters = None) -> Row | None:
+    """Execute and fetch the first row, if there is one."""
+    return conn.execute(text(sql), params).fetchone()
+
+
+def value(conn: Connection, sql: str, params: Parameters = None) -> Any:
+    """Execute and fetch the first value of the first row; None where there is no row."""
+    first = one(conn, sql, params)
+    return first[0] if first else None
+
+
+def execute(conn: Connection, sql: str, params: Parameters = None) -> int:
+    """Execute and say how many rows were touched."""
+    return conn.execute(text(sql), params).rowcount
+
+
+def results(conn: Connection, sql: str) -> list[list[Row]]:
+    """Execute several statements in one message and fetch the rows of each; no rows where one gives none."""
+    cursor = conn.execute(text(sql))
+    found = [cursor.fetchall() if cursor.description else []]
+    while cursor.nextset():
+        found.append(cursor.fetchall() if cursor.description else [])
+    return found
+
+
+def text(sql: str) -> bytes:
+    """Make SQL ready to be sent; a NUL would silently cut the statement off where it stands."""
+    if "\0" in sql:
+        raise UsageError("M314", "An SQL text holds a NUL character.", "Take it out of the definition.")
+    return sql.encode()
+
+
+def _temporary_last(search_path: str) -> str:
+    """Look into the temporary schema last: behind a pooler it may hold the tables of another client."""
+    names = [one.strip().strip('"') for one in search_path.split(",")]
+    return search_path if "pg_temp" in names or not search_path.strip() else f"{search_path}, pg_temp"
+
+
+def _begin(
+    conn: Connection, read_only: bool, isolation: Isolation, settings: Mapping[str, str], *, ask_xid: bool
+) -> str | None:
+    # READ WRITE is never asked for: a server or role that is read-only by default is so for a reason.
+    mode = ", READ ONLY" if read_only else ""
+    tail = ", pg_catalog.pg_current_xact_id()::text" if ask_xid else ""
+    message = f"BEGIN ISOLATION LEVEL {isolation.upper()}{mode}; {pins(settings)}{tail}"
+    found = results(conn, message)
+    return str(found[-1][0][-1]) if ask_xid else None
+
+
+def _commit(conn: Connection, xid: str | None, reconnect: Callable[[], Connection] | None) -> None:
+    if conn.info.transaction_status == TransactionStatus.IDLE:
+        raise BugError("M319", "A statement ended the transaction it ran in.", "Take COMMIT and ROLLBACK out of the SQL.")
+    try:
+        status = conn.execute("COMMIT").statusmessage
+    except psycopg.OperationalError as lost:
+        if xid is None or reconnect is None or not conn.closed:
+            raise
+        proof.committed_or_raise(xid, reconnect, lost)
+        return
+    if status != "COMMIT":  # the server answers ROLLBACK, without an error, after one that was swallowed
+        raise BugError("M319", "The transaction had failed before its COMMIT, and nobody said so.", "Please report it.")
+
+
+def _wrote(error: psycopg.Error) -> UsageError:
+    return UsageError(
+        "M308",
+        f"Something tried to write in a transaction that only reads: {error.diag.message_primary}.",
+        "A definition, a view or a function it calls changes data (a sequence counts); take that out of it.",
+    )

@@ -1,0 +1,1 @@
+"""Legacy databases as found in life, for the demo, the tests and the benchmarks."""

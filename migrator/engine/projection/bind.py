@@ -1,0 +1,55 @@
+"""What compile asks of a database, asked of a real one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cache
+
+from migrator.database import inventory
+from migrator.database.connect import Connection
+from migrator.database.failures import explained
+from migrator.database.session import rows, value
+from migrator.engine.projection.casts import CastContext
+from migrator.engine.projection.compile import Catalog
+from migrator.model.names import text_array
+from migrator.model.tables import TypeOf
+
+_FIRST_WITH_INPUT_CHECK = 160_000
+
+
+def catalog_of(conn: Connection) -> Catalog:
+    """Bind the questions of compile to a connection, inside whatever transaction it is in."""
+
+    def describe(sql: str) -> list[TypeOf]:
+        with explained("reading the definition"), conn.transaction():
+            return inventory.describe(conn, sql)
+
+    @cache
+    def exists(name: str) -> bool:
+        return inventory.type_named(conn, name) is not None
+
+    @cache
+    def context(source: int, target: int) -> CastContext:
+        return inventory.cast_context(conn, source, target)
+
+    def volatile(names: Collection[str]) -> set[str]:
+        """List the names all of whose functions are volatile."""
+        found = rows(
+            conn,
+            "SELECT proname FROM pg_catalog.pg_proc"
+            f" WHERE proname = ANY ({text_array(sorted(names))}) GROUP BY proname HAVING bool_and(provolatile = 'v')",
+        )
+        return {str(name) for (name,) in found}
+
+    return Catalog(
+        describe=describe,
+        cast_context=lambda source, target: context(source.oid, target.oid) if target.oid and source.oid else None,
+        type_exists=lambda wanted: wanted.builtin or exists(wanted.name),
+        volatile=volatile,
+        input_check=_input_check(conn),
+    )
+
+
+def _input_check(conn: Connection) -> str:
+    version = int(value(conn, "SELECT current_setting('server_version_num')"))
+    return "pg_catalog.pg_input_is_valid" if version >= _FIRST_WITH_INPUT_CHECK else "migrator.is_valid_input"

@@ -1,0 +1,141 @@
+"""Total casts: a value of one type as a value of the target's type, or a fault, never an error.
+
+What an assignment in PostgreSQL would raise, truncate or round is foreseen here: raised and truncated become faults,
+rounded becomes a flag (PostgreSQL 8.1, 10.3 "Value Storage"; `pg_input_is_valid`, 9.26).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from migrator.model.names import literal, text_array
+from migrator.model.tables import TypeOf
+
+CastContext = Literal["i", "a", "e", "io"] | None
+
+_TEXTUAL: Final = frozenset({"text", "varchar", "bpchar", "name", "char", "unknown"})
+_WHOLE: Final = {
+    "int2": (-(2**15), 2**15 - 1),
+    "int4": (-(2**31), 2**31 - 1),
+    "int8": (-(2**63), 2**63 - 1),
+}
+_FRACTIONAL: Final = frozenset({"numeric", "float4", "float8"})
+_UNFAILING: Final = frozenset({"i", "a"})
+_ANY_TEXT: Final = TypeOf(oid=25, name="text", base="text", schema="pg_catalog", kind="b")
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """How a raw value becomes the target's: its SQL, when it can, why it cannot, and when it loses digits."""
+
+    sql: str
+    valid: str | None = None
+    reason: str = ""
+    rounds: str | None = None
+
+
+def is_textual(of: TypeOf) -> bool:
+    """Whether the type is text to PostgreSQL: any other type can be read from it."""
+    return of.builtin and of.base in _TEXTUAL and of.element is None
+
+
+def total_cast(
+    raw: str, source: TypeOf, target: TypeOf, *, context: CastContext, input_check: str, exists: bool = True
+) -> Cast | None:
+    """Choose the total cast from `source` to `target` for the SQL value `raw`; None where the types do not fit.
+
+    `context` is pg_cast's word for the pair, `input_check` the function that tests a text for a type, `exists` whether
+    the database knows the target's type by now (a type that a revision is still to create is held as text).
+    """
+    if not exists:
+        return _unknown_type(raw, source, target)
+    whole = _same(raw, source, target) or _textual(raw, source, target) or _numeric(raw, source, target)
+    if whole is not None:
+        return whole
+    by_text = Cast(
+        f"({raw})::{target.name}",
+        f"{input_check}(({raw})::text, {literal(target.name)})",
+        f"not a valid {target.name}",
+    )
+    if is_textual(source) or target.kind == "d" or (source.element and target.element):
+        return by_text
+    if target.builtin and {source.base, target.base} == {"json", "jsonb"}:
+        return by_text
+    if context in _UNFAILING:
+        rounds = f"({raw})::{target.name} <> {raw}" if _loses_time(source, target) else None
+        return Cast(f"({raw})::{target.name}", rounds=rounds)
+    return _textual(f"({raw})::text", _ANY_TEXT, target) if is_textual(target) else None
+
+
+def _same(raw: str, source: TypeOf, target: TypeOf) -> Cast | None:
+    if source.oid == target.oid and target.modifier == -1 and target.kind != "d":
+        return Cast(raw)
+    return None
+
+
+def _unknown_type(raw: str, source: TypeOf, target: TypeOf) -> Cast | None:
+    if not is_textual(source):
+        return Cast(f"({raw})::text")
+    if target.labels:
+        return Cast(f"({raw})::text", f"({raw})::text = ANY ({text_array(target.labels)})", f"not a valid {target.name}")
+    return Cast(f"({raw})::text")
+
+
+def _textual(raw: str, source: TypeOf, target: TypeOf) -> Cast | None:
+    if not (is_textual(source) and is_textual(target)):
+        return None
+    longest = target.modifier - 4 if target.base in {"varchar", "bpchar"} and target.modifier >= 4 else None
+    if longest is not None:
+        return Cast(f"({raw})::{target.name}", f"char_length({raw}) <= {longest}", f"longer than {target.name}")
+    if target.base == "name":
+        return Cast(f"({raw})::name", f"octet_length({raw}) <= 63", "longer than a name")
+    if target.base == "char":
+        return Cast(f'({raw})::"char"', f"octet_length({raw}) <= 1", 'longer than a "char"')
+    return Cast(f"({raw})::{target.name}")
+
+
+def _numeric(raw: str, source: TypeOf, target: TypeOf) -> Cast | None:
+    kinds = (*_WHOLE, *_FRACTIONAL)
+    if not (source.builtin and target.builtin and source.base in kinds and target.base in kinds):
+        return None
+    if source.element or target.element:
+        return None
+    narrow: Callable[[str, TypeOf, TypeOf], Cast] = _to_whole if target.base in _WHOLE else _to_fractional
+    return narrow(raw, source, target)
+
+
+def _to_whole(raw: str, source: TypeOf, target: TypeOf) -> Cast:
+    low, high = _WHOLE[target.base]
+    cast = f"({raw})::{target.name}"
+    reason = f"out of range for {target.name}"
+    if source.base in _WHOLE:
+        widens = _WHOLE[source.base][1] <= high
+        return Cast(cast) if widens else Cast(cast, f"({raw}) BETWEEN {low} AND {high}", reason)
+    number = f"({raw})::numeric"
+    finite = f"{number} <> ALL ('{{NaN,Infinity,-Infinity}}'::numeric[])"
+    valid = f"CASE WHEN {finite} THEN round({number}) BETWEEN {low} AND {high} ELSE false END"
+    return Cast(cast, valid, reason, rounds=f"CASE WHEN {finite} THEN trunc({number}) <> {number} END")
+
+
+def _to_fractional(raw: str, source: TypeOf, target: TypeOf) -> Cast:
+    cast = f"({raw})::{target.name}"
+    if target.base != "numeric":
+        if source.base in _WHOLE or (source.base, target.base) == ("float4", "float8"):
+            return Cast(cast)
+        check = f"pg_catalog.abs(({raw})::numeric) <= {'3.4028234e38' if target.base == 'float4' else '1.7976931e308'}"
+        infinite = f"({raw})::numeric = ANY ('{{NaN,Infinity,-Infinity}}'::numeric[])"
+        return Cast(cast, f"({infinite} OR {check})", f"out of range for {target.name}")
+    if target.modifier < 4:
+        return Cast(cast)
+    digits, scale = (target.modifier - 4) >> 16, (target.modifier - 4) & 0x7FF
+    scale = scale - 0x800 if scale > 1000 else scale
+    number = f"({raw})::numeric"
+    rounded = f"round({number}, {scale})"
+    valid = f"({number} = 'NaN' OR abs({rounded}) < 1e{digits - scale}::numeric)"
+    return Cast(cast, valid, f"out of range for {target.name}", rounds=f"{rounded} <> {number}")
+
+
+def _loses_time(source: TypeOf, target: TypeOf) -> bool:
+    return target.builtin and target.base in {"timestamp", "timestamptz"} and source.base == target.base

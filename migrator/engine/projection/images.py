@@ -1,0 +1,36 @@
+"""Digests of rows: exact by image, never coarser than what is stored (docs/design.md, proof).
+
+A type's own hash is used only where equal hashes of unequal images are mere accident (1 in 2^64). Every other
+type, array or domain is digested by its text: numeric scale, -0, citext, interval, jsonb numbers, json, xml, point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from migrator.model.names import quote
+from migrator.model.tables import TableColumn
+
+ALGORITHM = "hash_record_extended/1"
+
+_NATIVE = frozenset({"int2", "int4", "int8", "bool", "uuid", "bytea", "date", "timestamp", "timestamptz", "oid"})
+_TEXT = frozenset({"text", "varchar"})
+
+
+def image(column: TableColumn, value: str) -> str:
+    """Give the SQL whose equality and hash are those of the stored image of `value`."""
+    kind = column.type
+    if kind.builtin and kind.kind == "b" and kind.element is None:
+        if kind.base in _NATIVE:
+            return value
+        if kind.base in _TEXT:
+            return value if column.deterministic else f'({value})::text COLLATE "C"'
+        if kind.base == "bpchar":
+            return f"bpcharsend({value})"
+    return f'({value})::text COLLATE "C"'
+
+
+def digest(columns: Iterable[TableColumn], *, of: str) -> str:
+    """Give the SQL of a 64-bit digest (bigint) over columns of the relation aliased `of`, in the order given."""
+    images = ", ".join(image(one, f"{of}.{quote(one.name)}") for one in columns)
+    return f"hash_record_extended(ROW({images}), 0)"

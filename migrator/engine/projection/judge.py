@@ -1,0 +1,87 @@
+"""Faults the target's catalog foretells, decided set-wise: NOT NULL, CHECK, foreign keys, unique keys."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from migrator.model.backfill import Backfill
+from migrator.model.expressions import Column, DerivedUuid
+from migrator.model.names import Relation, quote
+from migrator.model.tables import ForeignKey, Table, Unique
+
+
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """A fault the catalog foretells: why, and the condition over the cast row (aliased as the target)."""
+
+    reason: str
+    when: str
+
+
+def nulls(backfill: Backfill, target: Table) -> Iterator[tuple[str, Foretold]]:
+    """Foretell NULL in columns that must not be NULL, by column."""
+    alias = quote(target.relation.name)
+    for name in backfill.columns:
+        column = target.column(name)
+        if column is not None and column.not_null:
+            yield name, Foretold(f"{name}: NULL is not allowed", f"{alias}.{quote(name)} IS NULL")
+
+
+def checks(backfill: Backfill, target: Table) -> Iterator[Foretold]:
+    """Foretell CHECK constraints over columns that the backfill fills; others are left to the insert."""
+    for one in target.checks:
+        if one.columns and set(one.columns) <= set(backfill.columns):
+            yield Foretold(f"violates check {one.name}", f"({one.expression}) IS FALSE")
+
+
+def foreign_keys(backfill: Backfill, target: Table, *, unready: Collection[Relation]) -> Iterator[Foretold]:
+    """Foretell rows that point at nothing; `unready` tables do not exist yet or are still being filled."""
+    for one in target.foreign_keys:
+        ready = one.references not in unready and one.references != target.relation
+        if ready and set(one.columns) <= set(backfill.columns):
+            yield Foretold(_dangling(one), _points_nowhere(one, target))
+
+
+def _dangling(key: ForeignKey) -> str:
+    return f"{', '.join(key.columns)}: no such row in {key.references}"
+
+
+def _points_nowhere(key: ForeignKey, target: Table) -> str:
+    alias = quote(target.relation.name)
+    given = " AND ".join(f"{alias}.{quote(one)} IS NOT NULL" for one in key.columns)
+    pairs = zip(key.referenced_columns, key.columns, strict=True)
+    same = " AND ".join(f"pointed.{quote(there)} = {alias}.{quote(here)}" for there, here in pairs)
+    return f"{given} AND NOT EXISTS (SELECT FROM {key.references.sql} AS pointed WHERE {same})"
+
+
+def uniques(backfill: Backfill, source: Table, target: Table, *, exists: bool) -> Iterator[Foretold]:
+    """Foretell values that another row of the target holds already, for unique keys other than identity and merge."""
+    known = ({*backfill.identities}, {*backfill.merges})
+    alias = quote(target.relation.name)
+    for one in target.uniques:
+        if one.partial or set(one.columns) in known or not set(one.columns) <= set(backfill.columns):
+            continue
+        if exists:
+            same = " AND ".join(f"holder.{quote(name)} = {alias}.{quote(name)}" for name in one.columns)
+            other = " OR ".join(f"holder.{quote(name)} <> {alias}.{quote(name)}" for name in backfill.identities)
+            when = f"EXISTS (SELECT FROM {target.relation.sql} AS holder WHERE {same} AND ({other}))"
+            yield Foretold(f"{', '.join(one.columns)}: another row holds this value", when)
+
+
+def contested(backfill: Backfill, source: Table, target: Table) -> tuple[Unique, ...]:
+    """List the unique keys of the target that two source rows could share, as far as the catalogs can tell."""
+    return tuple(
+        one
+        for one in target.uniques
+        if not one.partial
+        and set(one.columns) <= set(backfill.columns)
+        and not any(_injective(backfill, source, name) for name in one.columns)
+    )
+
+
+def _injective(backfill: Backfill, source: Table, name: str) -> bool:
+    made = backfill.expressions[name]
+    if isinstance(made, DerivedUuid):
+        return True
+    return isinstance(made, Column) and source.unique_over((made.name,)) is not None

@@ -1,0 +1,245 @@
+"""Projection: the single SELECT a Backfill compiles to, used five ways.
+
+Its rows are (key, code, detail, marks, digest, target columns, identity of the row merged into). The code stands for
+an Outcome. It is a total function of table state: it yields a fault where a value cannot be made, it never raises for
+anything the catalog foretells, and every layer is fenced so that no column is pruned and no condition is reordered.
+
+    raw     one value per target column, its own faults, the skip and quarantine rules
+    cast    every value in the target's type, or a fault
+    judged  NOT NULL, CHECK, foreign and unique keys, merge, and from all this the code
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from migrator.engine.projection.images import digest
+from migrator.engine.projection.pieces import MERGED, MOVED, Outcome
+from migrator.model.backfill import Backfill
+from migrator.model.names import quote
+from migrator.model.tables import Table, TableColumn
+
+KEY, CODE, DETAIL, MARKS, DIGEST, INTO = "~k", "~code", "~detail", "~marks", "~digest", "~into"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A condition over the cast row under which it cannot move, with its code."""
+
+    code: int
+    when: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contested:
+    """A unique key of the target that two source rows could share: the first by source key holds it."""
+
+    code: int
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """The compiled Backfill. `select()` gives the SQL for a part of the source.
+
+    `outcomes` and `mark_names` are what the codes stand for; marks count from 1.
+    """
+
+    backfill: Backfill
+    source: Table
+    target: Table
+    outcomes: tuple[Outcome, ...]
+    mark_names: tuple[str, ...]
+    raw_steps: tuple[str, ...]
+    raw_values: tuple[tuple[str, str], ...]
+    cast_values: tuple[tuple[str, str], ...]
+    judgements: tuple[Judgement, ...]
+    contested: tuple[Contested, ...]
+    target_exists: bool
+    provenances: tuple[str, ...] = ()
+    left_unread: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[TableColumn, ...]:
+        """The source key's columns as the catalog has them."""
+        return tuple(self._known(self.source, name) for name in self.backfill.keys)
+
+    @property
+    def identity(self) -> tuple[TableColumn, ...]:
+        """The target identity's columns."""
+        return tuple(self._known(self.target, name) for name in self.backfill.identities)
+
+    @property
+    def columns(self) -> tuple[TableColumn, ...]:
+        """The target columns that are filled, in declared order."""
+        return tuple(self._known(self.target, name) for name in self.backfill.columns)
+
+    @property
+    def compared(self) -> tuple[TableColumn, ...]:
+        """The target columns a digest covers."""
+        return tuple(self._known(self.target, name) for name in self.backfill.compared)
+
+    @property
+    def recognised(self) -> tuple[TableColumn, ...]:
+        """The target columns that are compared of a merged row: merge, or else identity."""
+        names = self.backfill.merges or self.backfill.identities
+        return tuple(self._known(self.target, name) for name in names)
+
+    @property
+    def source_alias(self) -> str:
+        """The name under which a `where` sees the source row."""
+        return quote(self.source.relation.name)
+
+    def key_columns(self, of: str = "") -> list[str]:
+        """List the Projection's own key columns, quoted."""
+        prefix = f"{of}." if of else ""
+        return [f"{prefix}{quote(f'{KEY}{n}')}" for n in range(1, len(self.keys) + 1)]
+
+    def into_columns(self, of: str = "") -> list[str]:
+        """List the columns that hold the identity of the row merged into, quoted."""
+        prefix = f"{of}." if of else ""
+        return [f"{prefix}{quote(f'{INTO}{n}')}" for n in range(1, len(self.identity) + 1)]
+
+    def source_keys(self, of: str) -> list[str]:
+        """List the key columns as the source has them, quoted."""
+        return [f"{of}.{quote(one.name)}" for one in self.keys]
+
+    def outcome(self, code: int) -> Outcome:
+        """Say what a code stands for."""
+        return self.outcomes[code]
+
+    def codes(self, disposition: str) -> tuple[int, ...]:
+        """List the codes of one Disposition."""
+        return tuple(code for code, one in enumerate(self.outcomes) if one.disposition == disposition)
+
+    def select(self, where: str = "true", *, merging: bool = True, foretelling: bool = False) -> str:
+        """Give the SELECT for the source rows under `where`.
+
+        Without `merging` no row of the target is looked at: for a first copy, where an insert finds out by itself.
+        `foretelling` also finds source rows that compete for one unique value, at the price of reading them all;
+        once rows are in the target, the target itself tells.
+        """
+        alias = quote(self.target.relation.name)
+        merging = merging and self.target_exists
+        joins = " ".join(self._merge_joins(alias)) if merging else ""
+        joins += " ".join(self._twin(one, alias) for one in self.contested) if foretelling else ""
+        into = self._into(merging)
+        columns = ", ".join(f"{alias}.{quote(one.name)}" for one in self.columns)
+        keys = ", ".join(self.key_columns(alias))
+        hold = ", ".join(["judged.*", f"{self._digest()} AS {quote(DIGEST)}"])
+        return (
+            f"SELECT {hold} FROM (SELECT {keys}, {self._code(merging, foretelling)} AS {quote(CODE)}, {alias}.{quote(DETAIL)},"
+            f" {alias}.{quote(MARKS)}, {columns}, {into}\n FROM ({self._cast(where)}) AS {alias} {joins} OFFSET 0) AS judged"
+        )
+
+    def limited_to(self, provenances: Iterable[str]) -> Projection:
+        """Give the same Projection knowing which provenance tables exist."""
+        return replace(self, provenances=tuple(provenances))
+
+    def raw(self, where: str = "true") -> str:
+        """Give the first layer: values as the definition writes them, in their own types."""
+        alias = self.source_alias
+        keys = [
+            f"{alias}.{quote(one.name)} AS {quote(f'{KEY}{number}')}" for number, one in enumerate(self.keys, 1)
+        ]
+        values = [f"{text} AS {quote(name)}" for name, text in self.raw_values]
+        steps = "\n  ".join(self.raw_steps)
+        return (
+            f"SELECT {', '.join([*keys, *values])}\n  FROM {self.source.relation.sql} AS {alias}\n  {steps}"
+            f"\n  WHERE {where} OFFSET 0"
+        )
+
+    def _cast(self, where: str) -> str:
+        keys = ", ".join(self.key_columns("raw"))
+        values = ", ".join(f"{text} AS {quote(name)}" for name, text in self.cast_values)
+        return f"SELECT {keys}, {values}\n FROM ({self.raw(where)}) AS raw OFFSET 0"
+
+    def _code(self, merging: bool, foretelling: bool) -> str:
+        alias = quote(self.target.relation.name)
+        tests = [f"CASE WHEN {one.when} THEN {one.code} END" for one in self.judgements]
+        tests += [self._lost_to_twin(one, alias) for one in self.contested if foretelling]
+        fault = f"{alias}.{quote('~fault')}"
+        worst = f"LEAST({', '.join([fault, *tests])})" if tests else fault
+        merged = [f"CASE WHEN {self._is_merged()} THEN {MERGED} END"] if merging else []
+        rule = f"{alias}.{quote('~rule')}"
+        return f"COALESCE({', '.join([rule, worst, *merged, str(MOVED)])})::smallint"
+
+    def _digest(self) -> str:
+        whole = digest(self.compared, of="judged")
+        merged = digest(self.recognised, of="judged")
+        return f"CASE judged.{quote(CODE)} WHEN {MERGED} THEN {merged} ELSE {whole} END"
+
+    def _is_merged(self) -> str:
+        first = self.identity[0].name
+        tests = [f"{quote('~same')}.{quote(first)} IS NOT NULL"]
+        if self.backfill.merges:
+            tests.append(f"{quote('~like')}.{quote(first)} IS NOT NULL")
+        return f"({' OR '.join(tests)})"
+
+    def _into(self, merging: bool) -> str:
+        found = []
+        for number, one in enumerate(self.identity, 1):
+            value = f"NULL::{one.type.name}" if self.target_exists else "NULL::text"
+            if merging:
+                name = quote(one.name)
+                same, like = f"{quote('~same')}.{name}", f"{quote('~like')}.{name}"
+                value = f"COALESCE({same}, {like})" if self.backfill.merges else same
+            found.append(f"{value} AS {quote(f'{INTO}{number}')}")
+        return ", ".join(found)
+
+    def _merge_joins(self, alias: str) -> list[str]:
+        """Find the application's rows: by the identity itself, and by the merge columns."""
+        names = [one.name for one in self.identity]
+        joins = [self._join("~same", names, names, alias)]
+        if self.backfill.merges:
+            other = " OR ".join(f"{quote('~like')}.{quote(n)} <> {alias}.{quote(n)}" for n in names)
+            joins.append(self._join("~like", names, list(self.backfill.merges), alias, extra=f" AND ({other})"))
+        return joins
+
+    def _join(self, name: str, identity: list[str], by: list[str], alias: str, *, extra: str = "") -> str:
+        wanted = ", ".join(f"candidate.{quote(one)}" for one in dict.fromkeys([*identity, *by]))
+        once = "" if self.target.unique_over(tuple(by)) else self._distinct(by)
+        ordered = ", ".join(f"candidate.{quote(one)}" for one in [*by, *identity])
+        order = f" ORDER BY {ordered}" if once else ""
+        ours = " AND ".join(f"NOT EXISTS ({self._ours(table)})" for table in self.provenances) or "true"
+        on = " AND ".join(f"{quote(name)}.{quote(one)} = {alias}.{quote(one)}" for one in by)
+        return (
+            f"\n LEFT JOIN (SELECT {once}{wanted} FROM {self.target.relation.sql} AS candidate"
+            f" WHERE {ours}{order}) AS {quote(name)} ON {on}{extra}"
+        )
+
+    def _twin(self, contested: Contested, alias: str) -> str:
+        """Find the source row that comes first among those sharing a unique value."""
+        name = quote(f"~twin{contested.code}")
+        by = ", ".join(f"twins.{quote(one)}" for one in contested.columns)
+        keys = ", ".join(self.key_columns("twins"))
+        given = " AND ".join(f"twins.{quote(one)} IS NOT NULL" for one in contested.columns)
+        on = " AND ".join(f"{name}.{quote(one)} = {alias}.{quote(one)}" for one in contested.columns)
+        return (
+            f"\n LEFT JOIN (SELECT DISTINCT ON ({by}) {by}, {keys} FROM ({self._cast('true')}) AS twins"
+            f" WHERE twins.{quote('~rule')} IS NULL AND twins.{quote('~fault')} IS NULL AND {given}"
+            f" ORDER BY {by}, {keys}) AS {name} ON {on}"
+        )
+
+    def _lost_to_twin(self, contested: Contested, alias: str) -> str:
+        name = quote(f"~twin{contested.code}")
+        pairs = zip(self.key_columns(name), self.key_columns(alias), strict=True)
+        return f"CASE WHEN {' OR '.join(f'{a} <> {b}' for a, b in pairs)} THEN {contested.code} END"
+
+    @staticmethod
+    def _distinct(by: list[str]) -> str:
+        return f"DISTINCT ON ({', '.join(f'candidate.{quote(one)}' for one in by)}) "
+
+    def _ours(self, provenance: str) -> str:
+        same = " AND ".join(
+            f"moved.t{number} = candidate.{quote(one.name)}" for number, one in enumerate(self.identity, 1)
+        )
+        return f"SELECT FROM {provenance} AS moved WHERE moved.kind = 'moved' AND {same}"
+
+    @staticmethod
+    def _known(table: Table, name: str) -> TableColumn:
+        found = table.column(name)
+        assert found is not None  # compile() refuses a definition that names another column
+        return found

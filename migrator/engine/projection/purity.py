@@ -1,0 +1,57 @@
+"""Fragments of SQL as words: which columns they read, which functions they call (nothing is executed).
+
+A Projection must be a function of table state. Clocks, chance and sequences are refused before anything runs; the
+READ ONLY transaction of a dry run and of verify is the net under it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+_SKIPPED: Final = re.compile(
+    r"""
+    --[^\n]*                                  # comment
+  | /\*.*?\*/                                 # block comment
+  | (?:\b[eE])'(?:[^'\\]|\\.|'')*'            # escape string
+  | '(?:[^']|'')*'                            # string
+  | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$           # dollar string
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_WORD: Final = re.compile(r'"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>[^\W\d][\w$]*)')
+_CALL: Final = re.compile(r'(?:"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>[^\W\d][\w$]*))\s*\(')
+
+CLOCKS: Final = frozenset(
+    {
+        "now", "current_timestamp", "current_date", "current_time", "localtime", "localtimestamp", "clock_timestamp",
+        "statement_timestamp", "transaction_timestamp", "timeofday", "current_user", "session_user", "user",
+        "current_role", "current_setting", "inet_client_addr", "pg_backend_pid", "txid_current",
+        "pg_current_xact_id",
+    }
+)  # fmt: skip
+
+
+def words(fragment: str) -> set[str]:
+    """List the identifiers of a fragment as PostgreSQL folds them; strings and comments are passed over."""
+    return _names(_WORD.finditer(_SKIPPED.sub(" ", fragment)))
+
+
+def calls(fragment: str) -> set[str]:
+    """List the names that are called like functions."""
+    return _names(_CALL.finditer(_SKIPPED.sub(" ", fragment)))
+
+
+def clocks(fragment: str) -> set[str]:
+    """List what a fragment reads of the session or of a clock."""
+    bare = {"current_timestamp", "current_date", "current_time", "localtime", "localtimestamp"}
+    bare |= {"current_user", "session_user", "current_role"}
+    return (words(fragment) & bare) | (calls(fragment) & CLOCKS)
+
+
+def _names(found: Iterable[re.Match[str]]) -> set[str]:
+    return {
+        match["quoted"].replace('""', '"') if match["quoted"] is not None else match["plain"].lower()
+        for match in found
+    }

@@ -1,0 +1,256 @@
+"""Expressions of a definition as SQL over the source row.
+
+The source table is in scope under its own name, so a fragment may name columns plainly, qualified, or the whole row.
+What several columns share (named rules, the derived id) is computed once in a lateral step of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from migrator.engine.projection.pieces import Fault, Mark, Piece
+from migrator.model import expressions as ex
+from migrator.model.errors import ConfigurationError
+from migrator.model.names import literal, quote, text_array
+from migrator.model.parameters import Arguments, Mapping
+from migrator.model.tables import Table
+
+NAMESPACE = bytes.fromhex("8f5d0d1f5ae04c1cb2f0c1b9a2a4a5e1")
+
+
+@dataclass(slots=True)
+class Translator:
+    """Translates the expressions of one backfill; collects the lateral steps and joins they need."""
+
+    source: Table
+    declared_source: str
+    keys: tuple[str, ...]
+    arguments: Arguments
+    stored_files: str | None = None  # SQL of a relation (parameter, key, value); None writes files inline
+    steps: list[str] = field(default_factory=list)
+    _shared: dict[object, str] = field(default_factory=dict)
+    _rule_marks: dict[ex.Rules, str] = field(default_factory=dict)
+
+    @property
+    def alias(self) -> str:
+        """The name under which fragments see the source row."""
+        return quote(self.source.relation.name)
+
+    def key(self, name: str) -> str:
+        """Give a key column, qualified."""
+        return f"{self.alias}.{quote(name)}"
+
+    def value(self, expression: ex.Expression) -> Piece:
+        """Translate an expression.
+
+        Raises ConfigurationError M113 for a column the source lacks, M106 for a parameter without a value.
+        """
+        match expression:
+            case ex.Sql(text):
+                return Piece(f"({text}\n)")
+            case ex.Column():
+                return self._column(expression)
+            case ex.Constant(None):
+                return Piece("NULL", exact=True)
+            case ex.Constant(value):
+                return Piece(literal(value))
+            case ex.Missing(_, unless):
+                return self._missing(unless)
+            case ex.Given():
+                return self._given(expression)
+            case ex.Lookup(of, words):
+                return self._lookup(self.value(of), words)
+            case ex.Array():
+                return self._array(expression)
+            case ex.Defaulted() | ex.Estimated() | ex.Discarded():
+                return self._flagged(expression)
+            case ex.DerivedUuid():
+                return self._derived_uuid()
+            case ex.Rules():
+                return self._rules(expression)
+
+    def condition(self, predicate: ex.Predicate) -> str:
+        """Translate a predicate; the result is NULL where it is neither true nor false."""
+        match predicate:
+            case ex.Sql(text):
+                return f"({text}\n)"
+            case ex.Not(inner):
+                return f"(NOT {self.condition(inner)})"
+            case ex.Both(left, right):
+                return f"({self.condition(left)} AND {self.condition(right)})"
+            case ex.RulesGive(tried, word):
+                return self._rules_give(tried, word)
+            case _:
+                raise ConfigurationError(
+                    "M110", f"{predicate!r} is no condition.", 'Use sql("…"), RULES.equals("…"), ~ or &.'
+                )
+
+    def deciding_rules(self) -> tuple[Mark, ...]:
+        """List the named rules met so far as marks: which rule decided for a row."""
+        return tuple(
+            Mark(f"{tried.name}: {one.name}", f"{step} = {number}")
+            for tried, step in self._rule_marks.items()
+            for number, one in enumerate(tried.rules, 1)
+        )
+
+    def _column(self, wanted: ex.Column) -> Piece:
+        if self.source.column(wanted.name):
+            return Piece(self.key(wanted.name))
+        if wanted.absent is not None:
+            return Piece("NULL", exact=True)
+        close = get_close_matches(wanted.name, self.source.names, 1)
+        hint = f'Did you mean "{close[0]}"?' if close else f"It has: {', '.join(self.source.names)}."
+        raise ConfigurationError("M113", f'{self.source.relation} has no column "{wanted.name}".', hint)
+
+    def _missing(self, unless: ex.Given | None) -> Piece:
+        if unless is not None and self._is_given(unless.parameter.name):
+            return self._given(unless)
+        return Piece("NULL", exact=True)
+
+    def _is_given(self, name: str) -> bool:
+        return name in self.arguments.files or self.arguments.scalars.get(name) is not None
+
+    def _given(self, wanted: ex.Given) -> Piece:
+        name = wanted.parameter.name
+        if name in self.arguments.files:
+            return Piece(self._file(name, self.arguments.files[name], wanted.by))
+        value = self.arguments.scalars.get(name, wanted.parameter.default)
+        return Piece("NULL", exact=True) if value is None else Piece(literal(value))
+
+    def _file(self, name: str, content: Mapping, by: ex.Expression | None) -> str:
+        if by is None and len(self.keys) != 1:
+            raise ConfigurationError(
+                "M106",
+                f"parameter {name} is a file, and {self.source.relation} has a key of several columns.",
+                "Say what its first column holds: given(param(…), by=…).",
+            )
+        looked_up = self.key(self.keys[0]) if by is None else self.value(by).sql
+        if (name, looked_up) not in self._shared:
+            alias = quote(f"~file{len(self.steps)}")
+            self.steps.append(
+                f"LEFT JOIN {self._lines(name, content)} AS {alias}(key, value) ON {alias}.key = ({looked_up})::text"
+            )
+            self._shared[name, looked_up] = f"{alias}.value"
+        return self._shared[name, looked_up]
+
+    def _lines(self, name: str, content: Mapping) -> str:
+        if self.stored_files is not None:
+            return f"(SELECT key, value FROM {self.stored_files} WHERE parameter = {literal(name)})"
+        keys, values = zip(*content.rows, strict=True) if content.rows else ((), ())
+        return f"(SELECT * FROM unnest({text_array(keys)}, {text_array(values)}) AS lines(key, value))"
+
+    def _lookup(self, of: Piece, words: tuple[tuple[str | None, str | None], ...]) -> Piece:
+        word = f"({of.sql})::text"
+        known = [old for old, _ in words if old is not None]
+        arms = [f"WHEN {literal(old)} THEN {literal(new)}" for old, new in words if old is not None]
+        nulls = [literal(new) for old, new in words if old is None]
+        found = f"CASE {word} {' '.join(arms)} END" if arms else "NULL::text"
+        if nulls:
+            found = f"CASE WHEN {word} IS NULL THEN {nulls[0]} ELSE {found} END"
+        unknown = f"{word} <> ALL ({text_array(known)})"
+        return Piece(found, (*of.faults, Fault("unknown word", unknown, word)), of.marks)
+
+    def _array(self, wanted: ex.Array) -> Piece:
+        pieces = [self.value(one) for one in wanted.items]
+        faults = tuple(fault for one in pieces for fault in one.faults)
+        marks = tuple(mark for one in pieces for mark in one.marks)
+        texts = [f"({one.sql})::text" for one in pieces]
+        if wanted.split is not None:
+            joined = f"concat_ws({literal(wanted.split)}, {', '.join(texts)})"
+            made = (
+                f"NULLIF(ARRAY(SELECT btrim(part) FROM unnest(string_to_array({joined}, {literal(wanted.split)}))"
+                " WITH ORDINALITY AS parts(part, place) WHERE btrim(part) <> '' ORDER BY place), '{}'::text[])"
+            )
+        elif len(texts) == 1:
+            made = f"CASE WHEN {texts[0]} <> '' THEN ARRAY[{texts[0]}] END"
+        else:
+            kept = ", ".join(f"NULLIF({one}, '')" for one in texts)
+            made = f"NULLIF(array_remove(ARRAY[{kept}], NULL), '{{}}'::text[])"
+        if wanted.when is not None:
+            made = f"CASE WHEN {self.condition(wanted.when)} THEN {made} END"
+        return Piece(made, faults, marks)
+
+    def _flagged(self, wanted: ex.Defaulted | ex.Estimated | ex.Discarded) -> Piece:
+        of = self.value(wanted.of)
+        match wanted:
+            case ex.Defaulted(_, other, reason):
+                value = self.value(other)
+                made = Piece(f"coalesce({of.sql}, {value.sql})", (*of.faults, *value.faults))
+                mark = Mark(f"defaulted: {reason}", f"({of.sql}) IS NULL")
+            case ex.Estimated(_, reason):
+                made, mark = of, Mark(f"estimated: {reason}", f"({of.sql}) IS NOT NULL")
+            case ex.Discarded(_, when, reason):
+                wrong = self.condition(when)
+                made = Piece(f"CASE WHEN {wrong} THEN NULL ELSE {of.sql} END", of.faults)
+                mark = Mark(f"discarded: {reason}", f"{wrong} AND ({of.sql}) IS NOT NULL")
+        return Piece(made.sql, made.faults, (*of.marks, mark), made.exact)
+
+    def _derived_uuid(self) -> Piece:
+        if "uuid" not in self._shared:
+            alias = quote(f"~id{len(self.steps)}")
+            self.steps.append(
+                f"CROSS JOIN LATERAL (SELECT encode(sha256({self._identity_bytes()}), 'hex') AS hex OFFSET 0) {alias}"
+            )
+            self._shared["uuid"] = f"{alias}.hex"
+        digits = self._shared["uuid"]
+        variant = f"translate(substr({digits}, 17, 1), '0123456789abcdef', '89ab89ab89ab89ab')"
+        parts = [f"substr({digits}, 1, 12)", "'8'", f"substr({digits}, 14, 3)", variant, f"substr({digits}, 18, 15)"]
+        return Piece(f"({' || '.join(parts)})::uuid")
+
+    def _identity_bytes(self) -> str:
+        parts = [f"'\\x{NAMESPACE.hex()}'::bytea", _sized(f"{literal(self.declared_source)}::text")]
+        return " || ".join(parts + [_sized(f"({self.key(one)})::text") for one in self.keys])
+
+    def _rules_step(self, tried: ex.Rules) -> str:
+        if tried not in self._rule_marks:
+            arms = [f"WHEN {self.condition(one.when)} THEN {number}" for number, one in enumerate(tried.rules, 1)]
+            alias = quote(f"~rules{len(self.steps)}")
+            case = f"CASE {' '.join(arms)} ELSE 0 END" if arms else "0"
+            self.steps.append(f"CROSS JOIN LATERAL (SELECT {case} AS fired OFFSET 0) {alias}")
+            self._rule_marks[tried] = f"{alias}.fired"
+        return self._rule_marks[tried]
+
+    def _rules(self, tried: ex.Rules) -> Piece:
+        step = self._rules_step(tried)
+        pieces = [self.value(one.value) for one in tried.rules]
+        last = tried.fallback.value if tried.fallback else tried.otherwise
+        faults = tuple(
+            Fault(fault.reason, f"{step} = {number} AND {fault.when}", fault.detail)
+            for number, one in enumerate(pieces, 1)
+            for fault in one.faults
+        )
+        marks = tuple(
+            Mark(mark.text, f"{step} = {number} AND {mark.when}")
+            for number, one in enumerate(pieces, 1)
+            for mark in one.marks
+        )
+        ending = Piece("NULL") if last is None else self.value(last)
+        if last is None:
+            faults = (*faults, Fault(f"no rule of {tried.name} fits", f"{step} = 0"))
+        if tried.fallback:
+            marks = (*marks, Mark(f"defaulted: {tried.fallback.name}", f"{step} = 0"))
+        arms = [f"WHEN {number} THEN {one.sql}" for number, one in enumerate(pieces, 1)]
+        if not arms:
+            return Piece(ending.sql, (*faults, *ending.faults), (*marks, *ending.marks))
+        return Piece(f"CASE {step} {' '.join(arms)} ELSE {ending.sql} END", faults, marks)
+
+    def _rules_give(self, tried: ex.Rules, word: str) -> str:
+        step = self._rules_step(tried)
+        numbered = [*enumerate((one.value for one in tried.rules), 1)]
+        last = tried.fallback.value if tried.fallback else tried.otherwise
+        numbered += [] if last is None else [(0, last)]
+        known = [str(number) for number, value in numbered if value == ex.Constant(word)]
+        other = [
+            f"({step} = {number} AND ({self.value(value).sql})::text IS NOT DISTINCT FROM {literal(word)})"
+            for number, value in numbered
+            if not isinstance(value, ex.Constant)
+        ]
+        tests = [f"{step} IN ({', '.join(known)})"] if known else []
+        return f"({' OR '.join([*tests, *other]) or 'false'})"
+
+
+def _sized(text: str) -> str:
+    """Put the length (4 bytes, network order) in front of a text's UTF-8 bytes, so that no two lists agree."""
+    encoded = f"convert_to({text}, 'UTF8')"
+    return f"int4send(octet_length({encoded})) || {encoded}"

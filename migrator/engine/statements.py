@@ -1,0 +1,164 @@
+"""The data statements of a copy: target rows, provenance, quarantine and checkpoint in one statement, or nothing.
+
+A *plain* statement inserts and lets the server raise where a row is in the way; a *careful* one names its arbiter and
+classifies every row that was not returned (docs/postgresql.md, finding 16). Both read the source once, through the
+Projection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migrator.engine.projection.pieces import FIRST_OUTCOME, MERGED, MOVED
+from migrator.engine.projection.projection import CODE, DETAIL, DIGEST, MARKS, Projection
+from migrator.engine.ranges import Key, Keyset
+from migrator.ledger.backfills import Recorded
+from migrator.model.names import literal, quote, text_array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writing:
+    """What the statements of one backfill are written for."""
+
+    projection: Projection
+    recorded: Recorded
+    run: int
+
+    @property
+    def keyset(self) -> Keyset:
+        """The walk over the source."""
+        return Keyset.of_source(self.projection.source, self.projection.keys)
+
+    def plain(self, range_id: int, lo: Key | None, hi: Key | None, *, ends: bool) -> str:
+        """Write the statement for a batch nobody has touched yet."""
+        where = self.keyset.within(lo, hi)
+        moved = f"SELECT {self._provenance_of('p')} FROM p WHERE p.{quote(CODE)} = {MOVED}"
+        return self._statement(
+            self.projection.select(where, merging=False),
+            [
+                f"ins AS (INSERT INTO {self._target} {self._insert_from_p()} RETURNING 1)",
+                f"prov AS (INSERT INTO {self.recorded.provenance} {moved})",
+                self._quarantined(),
+                self._checkpoint(range_id, hi, ends=ends),
+            ],
+            inserted="(SELECT count(*) FROM ins)",
+        )
+
+    def careful(self, range_id: int, lo: Key | None, hi: Key | None, *, ends: bool) -> str:
+        """Write the statement that only takes rows nobody accounts for yet, and merges where a row is in the way."""
+        return self._careful(self.keyset.within(lo, hi), self._checkpoint(range_id, hi, ends=ends))
+
+    def contested(self, key: Key) -> str:
+        """Write the statement that decides one contested key again, under a fresh snapshot."""
+        return self._careful(self.keyset.at(key), None)
+
+    def single(self, range_id: int | None, key: Key, reason: str, sqlstate: str, constraint: str, message: str) -> str:
+        """Write the statement that quarantines one row by its key, for a fault only the attempt could show."""
+        keyset = self.keyset
+        shown = [literal(reason), literal(sqlstate), literal(constraint or None), literal(message)]
+        row = (
+            f"SELECT {self.recorded.id}, {keyset.texts}, {', '.join(shown)}, to_jsonb({keyset.alias}),"
+            f" {self.recorded.definition}, {self.run} FROM {keyset.relation} AS {keyset.alias} WHERE {keyset.at(key)}"
+        )
+        columns = "backfill, source_key, reason, sqlstate, constraint_name, message, source_row, definition, run"
+        insert = f"INSERT INTO migrator.quarantine ({columns}) {row} ON CONFLICT (backfill, source_key) DO NOTHING"
+        if range_id is None:
+            return insert
+        counted = f"read = read + 1, quarantined = quarantined + 1, position = {text_array(key)}"
+        return f"WITH quar AS ({insert}) UPDATE migrator.range SET {counted} WHERE id = {range_id}"
+
+    def unaccounted_for(self) -> str:
+        """Write the condition that no provenance and no quarantine knows the source row."""
+        keyset = self.keyset
+        same = " AND ".join(f"known.s{n} = {name}" for n, name in enumerate(keyset.names, 1))
+        return (
+            f"NOT EXISTS (SELECT FROM {self.recorded.provenance} AS known WHERE {same})"
+            f" AND NOT EXISTS (SELECT FROM migrator.quarantine AS held WHERE held.backfill = {self.recorded.id}"
+            f" AND held.source_key = {keyset.texts})"
+        )
+
+    def behind(self) -> str:
+        """Write the SELECT of the source rows nobody accounts for yet and which the Projection would take."""
+        select = self.projection.select(self.unaccounted_for())
+        skipped = ", ".join(str(code) for code in self.projection.codes("skipped")) or "-1"
+        return f"SELECT * FROM ({select}) AS taken WHERE taken.{quote(CODE)} NOT IN ({skipped})"
+
+    @property
+    def _target(self) -> str:
+        columns = ", ".join(quote(one.name) for one in self.projection.columns)
+        return f"{self.projection.target.relation.sql} ({columns}) OVERRIDING SYSTEM VALUE"
+
+    def _insert_from_p(self) -> str:
+        columns = ", ".join(f"p.{quote(one.name)}" for one in self.projection.columns)
+        return f"SELECT {columns} FROM p WHERE p.{quote(CODE)} = {MOVED}"
+
+    def _identity(self, of: str) -> list[str]:
+        return [f"{of}.{quote(one.name)}" for one in self.projection.identity]
+
+    def _provenance_of(self, of: str) -> str:
+        values = [*self.projection.key_columns(of), *self._identity(of), "'moved'"]
+        return ", ".join([*values, f"{of}.{quote(MARKS)}", f"{of}.{quote(DIGEST)}", str(self.recorded.definition)])
+
+    def _careful(self, where: str, checkpoint: str | None) -> str:
+        by_identity = " AND ".join(
+            f"{ours} = {theirs}" for ours, theirs in zip(self._identity("ins"), self._identity("p"), strict=True)
+        )
+        names = ", ".join(quote(one.name) for one in self.projection.identity)
+        merged = [*self.projection.key_columns("p"), *self.projection.into_columns("p"), "'merged'"]
+        merged += [f"p.{quote(MARKS)}", f"p.{quote(DIGEST)}", str(self.recorded.definition)]
+        parts = [
+            f"ins AS (INSERT INTO {self._target} {self._insert_from_p()}"
+            f" ON CONFLICT ({names}) DO NOTHING RETURNING {names})",
+            f"prov AS (INSERT INTO {self.recorded.provenance}"
+            f" SELECT {self._provenance_of('p')} FROM p JOIN ins ON {by_identity} WHERE p.{quote(CODE)} = {MOVED}"
+            f" UNION ALL SELECT {', '.join(merged)} FROM p WHERE p.{quote(CODE)} = {MERGED})",
+            f"contested AS (INSERT INTO migrator.change_log (backfill, source_key)"
+            f" SELECT {self.recorded.id}, {self._key_texts('p')} FROM p LEFT JOIN ins ON {by_identity}"
+            f" WHERE p.{quote(CODE)} = {MOVED} AND {self._identity('ins')[0]} IS NULL)",
+            self._quarantined(),
+            *([checkpoint] if checkpoint else []),
+        ]
+        selected = self.projection.select(f"{where} AND {self.unaccounted_for()}")
+        return self._statement(selected, parts, inserted="(SELECT count(*) FROM ins)")
+
+    def _key_texts(self, of: str) -> str:
+        return f"ARRAY[{', '.join(f'{one}::text' for one in self.projection.key_columns(of))}]"
+
+    def _quarantined(self) -> str:
+        projection, keyset = self.projection, self.keyset
+        reasons = text_array(one.reason for one in projection.outcomes)
+        same = " AND ".join(
+            f"{name} = {key}" for name, key in zip(keyset.names, projection.key_columns("p"), strict=True)
+        )
+        codes = ", ".join(str(code) for code in projection.codes("quarantined")) or "-1"
+        return (
+            "quar AS (INSERT INTO migrator.quarantine"
+            " (backfill, source_key, reason, message, source_row, definition, run)"
+            f" SELECT {self.recorded.id}, {keyset.texts}, ({reasons})[p.{quote(CODE)} + 1], p.{quote(DETAIL)},"
+            f" to_jsonb({keyset.alias}), {self.recorded.definition}, {self.run}"
+            f" FROM p JOIN {keyset.relation} AS {keyset.alias} ON {same} WHERE p.{quote(CODE)} IN ({codes}))"
+        )
+
+    def _checkpoint(self, range_id: int, hi: Key | None, *, ends: bool) -> str:
+        place = "position" if hi is None else text_array(hi)
+        skipped = ", ".join(str(code) for code in self.projection.codes("skipped")) or "-1"
+        code = f"p.{quote(CODE)}"
+        return (
+            f"walked AS (UPDATE migrator.range SET position = {place}, done = {'true' if ends else 'false'},"
+            " read = read + (SELECT count(*) FROM p),"
+            f" moved = moved + (SELECT count(*) FROM p WHERE {code} = {MOVED}),"
+            f" merged = merged + (SELECT count(*) FROM p WHERE {code} = {MERGED}),"
+            f" skipped = skipped + (SELECT count(*) FROM p WHERE {code} IN ({skipped})),"
+            f" quarantined = quarantined + (SELECT count(*) FROM p WHERE {code} >= {FIRST_OUTCOME}"
+            f" AND {code} NOT IN ({skipped})) WHERE id = {range_id})"
+        )
+
+    def _statement(self, selected: str, parts: list[str], *, inserted: str) -> str:
+        skipped = ", ".join(str(code) for code in self.projection.codes("skipped")) or "-1"
+        code = f"p.{quote(CODE)}"
+        body = ",\n".join([f"p AS MATERIALIZED ({selected})", *parts])
+        return (
+            f"WITH {body}\nSELECT count(*), count(*) FILTER (WHERE {code} = {MOVED}),"
+            f" count(*) FILTER (WHERE {code} = {MERGED}), count(*) FILTER (WHERE {code} IN ({skipped})),"
+            f" count(*) FILTER (WHERE {code} >= {FIRST_OUTCOME} AND {code} NOT IN ({skipped})), {inserted} FROM p"
+        )

@@ -1,0 +1,82 @@
+"""The Ledger's own schema: installing it, knowing its version, taking it away."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from migrator import __version__
+from migrator.database.connect import Connection
+from migrator.database.session import execute, one, rows, value
+from migrator.model.errors import RefusedError
+from migrator.model.names import literal
+
+VERSION = 1
+
+
+def version(conn: Connection) -> int | None:
+    """Give the Ledger's version; None where there is no Ledger."""
+    if value(conn, "SELECT pg_catalog.to_regclass('migrator.meta') IS NOT NULL") is not True:
+        return None
+    found = one(conn, "SELECT version FROM migrator.meta")
+    return int(found[0]) if found else None
+
+
+def install(conn: Connection) -> None:
+    """Install the Ledger in the open transaction if it is not there.
+
+    Raises RefusedError M420 for a Ledger of a newer tool, M421 for a schema `migrator` that is not ours.
+    """
+    execute(conn, "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('migrator.ledger'))")
+    found = version(conn)
+    if found is not None:
+        _check(found)
+        return
+    _refuse_foreign_schema(conn)
+    execute(conn, files("migrator.ledger").joinpath("schema.sql").read_text(encoding="utf-8"))
+    execute(
+        conn,
+        f"INSERT INTO migrator.meta (version, database, tool)"
+        f" VALUES ({VERSION}, current_database(), {literal(__version__)})",
+    )
+
+
+def remove(conn: Connection) -> None:
+    """Take the Ledger away in the open transaction.
+
+    Raises RefusedError M422 while a change has steps that are not undone.
+    """
+    applied = rows(conn, "SELECT DISTINCT change FROM migrator.step ORDER BY change")
+    if applied:
+        names = ", ".join(name for (name,) in applied)
+        raise RefusedError(
+            "M422",
+            f"The ledger is what can undo {names}.",
+            f"First: migrator rollback {applied[0][0]}",
+        )
+    execute(conn, "DROP SCHEMA migrator CASCADE")
+
+
+def _check(found: int) -> None:
+    if found > VERSION:
+        raise RefusedError(
+            "M420",
+            f"The ledger has version {found}; this migrator knows versions up to {VERSION}.",
+            "Use the newer migrator that wrote it.",
+        )
+
+
+def _refuse_foreign_schema(conn: Connection) -> None:
+    strangers = rows(
+        conn,
+        "SELECT relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = 'migrator' AND relkind IN ('r', 'v', 'p') ORDER BY relname LIMIT 3",
+    )
+    schema = value(conn, "SELECT pg_catalog.to_regnamespace('migrator') IS NOT NULL")
+    if strangers:
+        raise RefusedError(
+            "M421",
+            f"There is a schema named migrator which is not ours: it holds {', '.join(n for (n,) in strangers)}.",
+            "Rename that schema; the ledger needs the name.",
+        )
+    if schema:  # empty, for example left by `alembic -x change=…` run by hand
+        execute(conn, "DROP SCHEMA migrator RESTRICT")

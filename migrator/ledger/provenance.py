@@ -1,0 +1,53 @@
+"""Provenance: which source row became which target row, one table for each backfill, in the keys' own types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from migrator.database.connect import Connection
+from migrator.database.session import execute, rows, value
+from migrator.model.tables import TableColumn
+
+
+def table(backfill: int) -> str:
+    """Name the provenance table of a backfill."""
+    return f"migrator.provenance_{backfill}"
+
+
+def create(conn: Connection, backfill: int, keys: Sequence[TableColumn], identity: Sequence[TableColumn]) -> None:
+    """Create the provenance table of a backfill.
+
+    `s1…` is the source key, `t1…` the identity of the target row; `digest` is the image both sides had when the row
+    was written: the Projection's, which the copy inserts.
+    """
+    sources = [f"s{number}" for number in range(1, len(keys) + 1)]
+    targets = [f"t{number}" for number in range(1, len(identity) + 1)]
+    typed = [f"{name} {_type(column)} NOT NULL" for name, column in zip(sources, keys, strict=True)]
+    typed += [f"{name} {_type(column)} NOT NULL" for name, column in zip(targets, identity, strict=True)]
+    execute(
+        conn,
+        f"CREATE TABLE {table(backfill)} ({', '.join(typed)},"
+        " kind text NOT NULL CHECK (kind IN ('moved', 'merged')), marks smallint[] NOT NULL, digest bigint NOT NULL,"
+        f" definition integer NOT NULL, PRIMARY KEY ({', '.join(sources)}))",
+    )
+    execute(conn, f"CREATE INDEX provenance_{backfill}_target ON {table(backfill)} ({', '.join(targets)})")
+
+
+def drop(conn: Connection, backfill: int) -> None:
+    """Drop the provenance table of a backfill, if it is there."""
+    execute(conn, f"DROP TABLE IF EXISTS {table(backfill)}")
+
+
+def of_target(conn: Connection, target: str) -> list[str]:
+    """List the provenance tables of all backfills into one target."""
+    return [table(int(one)) for (one,) in rows(conn, "SELECT id FROM migrator.backfill WHERE target = %s", (target,))]
+
+
+def count(conn: Connection, backfill: int) -> int:
+    """Count the rows a backfill has written or merged."""
+    return int(value(conn, f"SELECT count(*) FROM {table(backfill)}"))
+
+
+def _type(column: TableColumn) -> str:
+    # Two text columns compare only under one collation, so ours carries the original's.
+    return f"{column.type.name} COLLATE {column.collation}" if column.collation else column.type.name

@@ -1,0 +1,190 @@
+"""Where the tests get their PostgreSQL from, and their databases in it.
+
+In this order: the address that was given; a container, if an engine answers; a server of our own.
+Without any of them there are no tests: a silent skip would look like success.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode, urlsplit
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from migrator.model.errors import ServerError
+from migrator.servers import Postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+IMAGE = "postgres:16-alpine"
+KINDS = {"auto": ("container", "embedded"), "container": ("container", "embedded")}
+
+
+class NoServerError(Exception):
+    """One kind of server, or every kind, cannot be had here; the text says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """A PostgreSQL to make databases in: the address of one of them, the rest of what it is."""
+
+    address: str
+    major: int
+    about: str
+
+    def url(self, database: str = "postgres") -> str:
+        """Write the address of one of the server's databases."""
+        parts = urlsplit(self.address)
+        return parts._replace(path="/" + quote(database, safe="")).geturl()
+
+    def execute(self, statement: sql.Composable) -> None:
+        """Run a statement that must stand outside a transaction, such as CREATE DATABASE."""
+        with closing(psycopg.connect(self.address, autocommit=True)) as connection:
+            connection.execute(statement)
+
+
+def look_at(address: str, about: str) -> Server:
+    """Connect once and describe the server behind an address."""
+    address = as_url(address)
+    try:
+        with closing(psycopg.connect(address, connect_timeout=10)) as connection:
+            version = connection.info.server_version
+    except psycopg.OperationalError as error:
+        raise NoServerError(f"{about}: {error}") from error
+    major, minor = divmod(version, 10_000)
+    return Server(address=address, major=major, about=f"PostgreSQL {major}.{minor}, {about}")
+
+
+def as_url(address: str) -> str:
+    """Write a connection string in either of libpq's two forms as a URL."""
+    if re.match(r"postgres(ql)?://", address):
+        return address
+    given = {name: str(value) for name, value in conninfo_to_dict(address).items()}
+    database = quote(given.pop("dbname", "postgres"), safe="")
+    return f"postgresql:///{database}?{urlencode(given)}"
+
+
+def open_server(choice: str, stack: ExitStack) -> Server:
+    """Get the server that `--pg` asks for, or the next that can be had; `stack` closes it."""
+    if choice not in {"auto", "container", "embedded"}:
+        return look_at(choice, "given by --pg or MIGRATOR_TEST_PG")
+    reasons: list[str] = []
+    for kind in KINDS.get(choice, (choice,)):
+        try:
+            address, about = {"container": _container, "embedded": _embedded}[kind](stack)
+        except NoServerError as error:
+            reasons.append(f"{kind}: {error}")
+        else:
+            return look_at(address, "; ".join([f"{kind} ({about})", *reasons]))
+    raise NoServerError("; ".join(reasons))
+
+
+def _embedded(stack: ExitStack) -> tuple[str, str]:
+    """Start a server of our own."""
+    try:
+        server = stack.enter_context(Postgres.start(settings={"max_connections": "200"}))
+    except ServerError as error:
+        raise NoServerError(f"{error}. {error.cure}") from error
+    return server.url(), server.binaries.origin
+
+
+def _container(stack: ExitStack) -> tuple[str, str]:
+    """Start a container, once an engine has answered."""
+    _knock(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
+    try:
+        import docker  # noqa: PLC0415 slow, and for one branch only
+        from docker.errors import DockerException  # noqa: PLC0415
+        from requests.exceptions import RequestException  # noqa: PLC0415
+        from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415
+    except ImportError as error:
+        raise NoServerError(f"testcontainers is not installed ({error})") from error
+    try:
+        with closing(docker.from_env(timeout=2)) as engine:
+            engine.ping()
+    except (DockerException, RequestException) as error:
+        raise NoServerError("no Docker engine answers") from error
+    try:
+        container = stack.enter_context(PostgresContainer(IMAGE, driver=None))
+    # Its own errors are RuntimeErrors; a registry out of reach and a port that never opens are not.
+    except (DockerException, RequestException, RuntimeError, OSError) as error:
+        raise NoServerError(f"{IMAGE} did not start ({error})") from error
+    return container.get_connection_url(), IMAGE
+
+
+def _knock(host: str) -> None:
+    """Look whether anybody listens, before the slow client, which leaks a socket, is asked."""
+    if host.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(host.removeprefix("unix://"))
+            except OSError as error:
+                raise NoServerError("no Docker engine answers") from error
+
+
+class Databases:
+    """The databases that one test process makes, under names that nobody else makes."""
+
+    def __init__(self, server: Server) -> None:
+        """Remember the server, and choose the prefix of all names."""
+        self._server = server
+        self._prefix = f"test_{uuid4().hex[:8]}"
+        self._made = 0
+        self._templates: dict[str, str] = {}
+
+    @contextmanager
+    def fresh(self, template: str = "template0") -> Iterator[str]:
+        """Make a database for a while: empty, or a copy."""
+        self._made += 1
+        name = f"{self._prefix}_{self._made}"
+        self._server.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+        try:
+            yield self._server.url(name)
+        finally:
+            self._drop(name)
+
+    def template(self, name: str, build: Callable[[str], object]) -> str:
+        """Name the template database of this name, filled by `build` when first asked for."""
+        if name not in self._templates:
+            database = f"{self._prefix}_template_{len(self._templates)}"
+            self._server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+            with ExitStack() as failed:
+                failed.callback(self._drop, database)
+                build(self._server.url(database))
+                self._seal(database)
+                failed.pop_all()
+            self._templates[name] = database
+        return self._templates[name]
+
+    def close(self) -> None:
+        """Drop the templates; the copies are gone already."""
+        while self._templates:
+            self._drop(self._templates.popitem()[1])
+
+    def _seal(self, database: str) -> None:
+        """Close every connection to a template for good: with one open it cannot be copied."""
+        self._server.execute(
+            sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(database))
+        )
+        self._server.execute(
+            sql.SQL(
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = {}"
+            ).format(sql.Literal(database))
+        )
+
+    def _drop(self, name: str) -> None:
+        self._server.execute(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        )
