@@ -25,6 +25,7 @@ KEEPALIVES = {
 }
 
 _REFUSED = re.compile(r"FATAL:\s+(.*)")
+_PREFIX = re.compile(r"^(?:connection failed: )?(?:connection to server .*? failed: )?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,19 +74,21 @@ class Database:
 def _explained(error: psycopg.Error, database: Database) -> MigratorError:
     """Say in the user's names why the server did not let us in."""
     text = str(error)
-    said = _REFUSED.findall(text)
-    reason = said[0].strip() if said else text.strip().splitlines()[-1] if text.strip() else "no answer"
+    reason = _reason(text)
     parts = urls.parts_of(database.url)
     user = parts.get("user") or "the user"
     where = database.shown
     for words, make in _CAUSES:
         if re.search(words, text, re.IGNORECASE):
-            return make(where, user, urls.database_name(database.url), _clean(reason))
-    return _unreachable(where, user, "", _clean(reason))
+            return make(where, user, urls.database_name(database.url), reason)
+    return _unreachable(where, user, "", reason)
 
 
-def _clean(reason: str) -> str:
-    return reason.rstrip(".") or "no answer"
+def _reason(text: str) -> str:
+    """Find what the server said, or else what kept us from reaching it."""
+    said = _REFUSED.findall(text)
+    first = said[0] if said else _PREFIX.sub("", text.strip().partition("\n")[0])
+    return str(first).strip().rstrip(".") or "no answer"
 
 
 def _unreachable(where: str, user: str, name: str, reason: str) -> MigratorError:

@@ -82,7 +82,9 @@ def blockers(conn: Connection, relation: Relation, *, mode: str = "AccessExclusi
         JOIN pg_catalog.pg_class c ON c.oid = l.relation
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-        LEFT JOIN pg_catalog.pg_prepared_xacts p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction
+        LEFT JOIN pg_catalog.pg_locks x ON l.pid IS NULL AND x.pid IS NULL
+            AND x.locktype = 'transactionid' AND x.virtualtransaction = l.virtualtransaction
+        LEFT JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = x.transactionid
         WHERE l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_catalog.pg_database
             WHERE datname = pg_catalog.current_database())
           AND n.nspname = {literal(relation.schema)} AND c.relname = {literal(relation.name)}

@@ -60,14 +60,13 @@ def transaction(
     """
     if conn.info.transaction_status in {TransactionStatus.INTRANS, TransactionStatus.INERROR}:
         raise BugError("M319", "A transaction was begun inside another one.", "Please report it.")
-    settings = {
-        **PINS,
-        "search_path": _temporary_last(search_path),
-        "lock_timeout": f"{lock_timeout_ms}ms",
-        "statement_timeout": f"{statement_timeout_ms}ms",
-        "migrator.applying": applying,
+    settings = settings_with(
+        search_path=search_path,
+        lock_timeout_ms=lock_timeout_ms,
+        statement_timeout_ms=statement_timeout_ms,
+        **{"migrator.applying": applying},
         **({"work_mem": work_mem} if work_mem else {}),
-    }
+    )
     try:
         xid = _begin(conn, read_only, isolation, settings, ask_xid=reconnect is not None)
         yield conn
@@ -80,6 +79,19 @@ def transaction(
     except BaseException as error:
         roll_back(conn, error)
         raise
+
+
+def settings_with(
+    *, search_path: str, lock_timeout_ms: int, statement_timeout_ms: int = 0, **others: str
+) -> dict[str, str]:
+    """List all settings of a transaction: the fixed ones, and those that differ from one to the next."""
+    return {
+        **PINS,
+        "search_path": _temporary_last(search_path),
+        "lock_timeout": f"{lock_timeout_ms}ms",
+        "statement_timeout": f"{statement_timeout_ms}ms",
+        **others,
+    }
 
 
 def pins(settings: Mapping[str, str]) -> str:

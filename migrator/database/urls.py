@@ -28,7 +28,10 @@ def normalise(url: str) -> str:
         parts = conninfo_to_dict(text)
     except ProgrammingError as error:
         raise _unreadable(url) from error
-    if "@" in str(parts.get("host", "")):
+    # A password with a bare @ or / is read as something else, by libpq too: better to ask than to guess.
+    if "@" in str(parts.get("host", "")) or not re.fullmatch(r"[\d,]*", str(parts.get("port", ""))):
+        raise _unreadable(url)
+    if _SCHEME.match(text) and "@" in text.partition("?")[0].partition("//")[2].partition("/")[2]:
         raise _unreadable(url)
     return text
 

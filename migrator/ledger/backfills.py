@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from migrator import __version__
@@ -17,10 +17,14 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """A backfill as recorded: its number in the Ledger and the number of the definition in force."""
+    """A backfill as recorded: its number in the Ledger and the number of the definition in force.
+
+    `compared` says for each definition it ever ran by which target columns its digests cover, in order.
+    """
 
     id: int
     definition: int
+    compared: Mapping[int, tuple[str, ...]]
 
     @property
     def provenance(self) -> str:
@@ -47,6 +51,7 @@ class Image:
     digest: str
     facts: str
     marks: tuple[str, ...]
+    compared: tuple[str, ...]
     algorithm: str
     server: int
 
@@ -84,7 +89,23 @@ def record(
         provenance.create(conn, id, keys, identity)
     else:
         _refuse_other_keys(conn, id, name, keys, identity)
-    return Recorded(id=id, definition=_definition(conn, id, image))
+    number = _definition(conn, id, image)
+    return Recorded(id=id, definition=number, compared=compared(conn, id))
+
+
+def compared(conn: Connection, id: int) -> dict[int, tuple[str, ...]]:
+    """Say for each definition of a backfill which target columns its digests cover."""
+    found = rows(conn, "SELECT number, compared FROM migrator.definition WHERE backfill = %s", (id,))
+    return {int(number): tuple(map(str, names)) for number, names in found}
+
+
+def recorded(conn: Connection, change: str, name: str) -> Recorded | None:
+    """Find a backfill with the newest definition it ran by; None when it never ran."""
+    id = find(conn, change, name)
+    if id is None:
+        return None
+    known = compared(conn, id)
+    return Recorded(id=id, definition=max(known), compared=known)
 
 
 def _described(columns: Sequence[TableColumn]) -> list[str]:
@@ -106,22 +127,22 @@ def _refuse_other_keys(
 
 
 def _definition(conn: Connection, id: int, image: Image) -> int:
-    marks = list(image.marks)
+    marks, columns = list(image.marks), list(image.compared)
     known = value(
         conn,
         "SELECT number FROM migrator.definition"
-        " WHERE backfill = %s AND digest = %s AND marks = %s AND algorithm = %s AND server = %s",
-        (id, image.digest, marks, image.algorithm, image.server),
+        " WHERE backfill = %s AND digest = %s AND marks = %s AND compared = %s AND algorithm = %s AND server = %s",
+        (id, image.digest, marks, columns, image.algorithm, image.server),
     )
     if known is not None:
         return int(known)
     return int(
         value(
             conn,
-            "INSERT INTO migrator.definition (backfill, number, digest, facts, marks, algorithm, server, tool)"
-            " SELECT %s, coalesce(max(number), 0) + 1, %s, %s, %s, %s, %s, %s"
+            "INSERT INTO migrator.definition (backfill, number, digest, facts, marks, compared, algorithm, server, tool)"
+            " SELECT %s, coalesce(max(number), 0) + 1, %s, %s, %s, %s, %s, %s, %s"
             " FROM migrator.definition WHERE backfill = %s RETURNING number",
-            (id, image.digest, image.facts, marks, image.algorithm, image.server, __version__, id),
+            (id, image.digest, image.facts, marks, columns, image.algorithm, image.server, __version__, id),
         )
     )
 

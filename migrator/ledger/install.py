@@ -69,14 +69,14 @@ def _refuse_foreign_schema(conn: Connection) -> None:
     strangers = rows(
         conn,
         "SELECT relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname = 'migrator' AND relkind IN ('r', 'v', 'p') ORDER BY relname LIMIT 3",
+        " WHERE n.nspname = 'migrator' AND relkind IN ('r', 'v', 'p') AND relname <> 'alembic_version'"
+        " ORDER BY relname LIMIT 3",
     )
-    schema = value(conn, "SELECT pg_catalog.to_regnamespace('migrator') IS NOT NULL")
     if strangers:
         raise RefusedError(
             "M421",
             f"There is a schema named migrator which is not ours: it holds {', '.join(n for (n,) in strangers)}.",
             "Rename that schema; the ledger needs the name.",
         )
-    if schema:  # empty, for example left by `alembic -x change=…` run by hand
-        execute(conn, "DROP SCHEMA migrator RESTRICT")
+    # It may hold Alembic's version table already, from revisions run by hand.
+    execute(conn, "CREATE SCHEMA IF NOT EXISTS migrator")

@@ -1,7 +1,6 @@
 -- The Ledger: what has happened, in schema migrator of the same database. Version 1.
 -- Nothing of ours stands outside this schema but what a change declares.
 
-CREATE SCHEMA migrator;
 COMMENT ON SCHEMA migrator IS 'Ledger of migrator: what was moved, from where, by which rule. Removed by: migrator ledger remove';
 
 CREATE TABLE migrator.meta (
@@ -73,12 +72,13 @@ CREATE TABLE migrator.definition (
     digest     text NOT NULL,
     facts      text NOT NULL,
     marks      text[] NOT NULL,
+    compared   text[] NOT NULL, -- target columns a digest of this definition covers, in order
     algorithm  text NOT NULL,
     server     integer NOT NULL,
     tool       text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (backfill, number),
-    UNIQUE (backfill, digest, marks, algorithm, server)
+    UNIQUE (backfill, digest, marks, compared, algorithm, server)
 );
 
 -- An interval (lo, hi] of source keys, as text; NULL is unbounded. position is the Checkpoint.

@@ -67,7 +67,10 @@ class _Finder(importlib.abc.MetaPathFinder):
         self.package, self.directory = package, directory
 
     def find_spec(
-        self, fullname: str, path: object = None, target: ModuleType | None = None
+        self,
+        fullname: str,
+        path: object = None,  # noqa: ARG002 -- importlib gives it
+        target: ModuleType | None = None,  # noqa: ARG002 -- likewise
     ) -> ModuleSpec | None:
         package, _, name = fullname.rpartition(".")
         file = self.directory / f"{name}.py"

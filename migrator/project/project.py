@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import migrator
 from migrator.model.change import Change
-from migrator.model.errors import BugError, ConfigurationError, UsageError
+from migrator.model.errors import ConfigurationError, UsageError
 from migrator.project.faults import did_you_mean, key
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ class Project:
         for root in (package / "documented", package.parent):
             if (root / FILE).is_file() and (root / "backfills").is_dir():
                 return cls.open(root)
-        raise BugError("M101", "The documented changes did not come with this installation.")
+        what = "The documented changes did not come with this installation."
+        raise ConfigurationError("M101", what, "Install the tool from its wheel again.")
 
     def names(self) -> tuple[str, ...]:
         """Name the changes in the order of the file."""

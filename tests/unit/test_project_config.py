@@ -154,6 +154,7 @@ def test_a_file_that_is_not_utf8_names_the_line(read: Read) -> None:
         ("defaults = 3", "defaults: 3 should be"),
         ("change = 3", "change: 3 should be a valid dictionary."),
         ("[change]\nx = 3", "change.x: 3 should be"),
+        ("[change.x]\ntitle = {a = 1}", "change.x.title: a table should be a valid string."),
         ("[change.x]\ntitle = 2026-01-01", "change.x.title: 2026-01-01 should be a valid string."),
         ("[change.x]\nforeign = 'faults'", "change.x.foreign: 'faults' should be 'count' or"),
         ("[change.x]\nbackfills = 'a'", "change.x.backfills: 'a' should be a valid tuple."),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from migrator.model import sql
 from migrator.model.errors import ConfigurationError
 from migrator.project.definitions import load
 
@@ -71,7 +72,7 @@ def test_shared_rules_are_imported_with_a_dot(directory: Path) -> None:
     shared = "from migrator.model import sql\nRULE = sql('true')\n"
     text = "from ._shared import RULE\n" + good(skip="'rule': RULE")
     (one,) = made(directory, _shared=shared, a=text)
-    assert "true" == one.skip["rule"].text
+    assert sql("true") == one.skip["rule"]
 
 
 def test_loading_leaves_no_trace(directory: Path) -> None:

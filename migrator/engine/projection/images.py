@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from migrator.ledger.backfills import Recorded
 from migrator.model.names import quote
-from migrator.model.tables import TableColumn
+from migrator.model.tables import Table, TableColumn
 
 ALGORITHM = "hash_record_extended/1"
 
@@ -34,3 +35,16 @@ def digest(columns: Iterable[TableColumn], *, of: str) -> str:
     """Give the SQL of a 64-bit digest (bigint) over columns of the relation aliased `of`, in the order given."""
     images = ", ".join(image(one, f"{of}.{quote(one.name)}") for one in columns)
     return f"hash_record_extended(ROW({images}), 0)"
+
+
+def stored_digest(recorded: Recorded, target: Table, provenance: str, row: str) -> str:
+    """Give the SQL of a target row's digest as the definition that moved it would have made it.
+
+    NULL where that definition's columns are no longer all there.
+    """
+    arms = []
+    for number, names in sorted(recorded.compared.items()):
+        known = [column for name in names if (column := target.column(name)) is not None]
+        if len(known) == len(names):
+            arms.append(f"WHEN {number} THEN {digest(known, of=row)}")
+    return f"CASE {provenance}.definition {' '.join(arms)} END" if arms else "NULL::bigint"

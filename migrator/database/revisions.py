@@ -1,0 +1,256 @@
+"""Running revisions: one at a time, each in one transaction under our settings. Alembic is imported here only."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import psycopg
+
+from migrator.database import failures
+from migrator.database.connect import Connection, Database
+from migrator.database.failures import Failure
+from migrator.database.locks import shortened
+from migrator.database.revision_files import RevisionInfo, declared, labels
+from migrator.database.session import execute, pins, rows, settings_with, value
+from migrator.model.errors import ConfigurationError, MigratorError, RefusedError, UsageError, WorldError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Connection as Alchemy
+
+__all__ = ["RevisionInfo", "applied", "declared", "downgrade", "heads", "labels", "offline_sql", "upgrade"]
+
+Direction = Literal["up", "down"]
+
+VERSION_TABLE = "migrator.alembic_version"
+
+# Objects that are there already: table, type, constraint…; column; schema; function.
+_EXISTS = frozenset({"42P07", "42710", "42701", "42P06", "42723"})
+
+# Alembic keeps its context in a module: two runs in one process would take each other's.
+_ALONE = threading.Lock()
+
+
+def heads(conn: Connection) -> frozenset[str]:
+    """Read the version table: the last applied revision of every change; empty where there is no table."""
+    if value(conn, f"SELECT pg_catalog.to_regclass('{VERSION_TABLE}')::text") is None:
+        return frozenset()
+    return frozenset(str(one[0]) for one in rows(conn, f"SELECT version_num FROM {VERSION_TABLE}"))
+
+
+def applied(conn: Connection, revisions: Sequence[RevisionInfo]) -> frozenset[str]:
+    """Say which of these revisions, from base to head, are applied."""
+    found = heads(conn)
+    last = max((at for at, one in enumerate(revisions) if one.id in found), default=-1)
+    return frozenset(one.id for one in revisions[: last + 1])
+
+
+def upgrade(
+    database: Database,
+    directory: Path,
+    change: str,
+    revision_id: str,
+    parameters: Mapping[str, Any] | None = None,
+    lock_timeout_ms: int = 2_000,
+) -> None:
+    """Apply exactly this revision in one transaction; the schema of the version table must exist.
+
+    Raises M201 (its SQL failed), M202 (an object is there already), M203 (it refused by itself), M208 (not
+    its turn); a lock that is not got leaves as an error of psycopg, for `with_lock_retries`.
+    """
+    _run(database, directory, change, revision_id, parameters or {}, lock_timeout_ms, "up")
+
+
+def downgrade(
+    database: Database,
+    directory: Path,
+    change: str,
+    revision_id: str,
+    parameters: Mapping[str, Any] | None = None,
+    lock_timeout_ms: int = 2_000,
+) -> None:
+    """Undo exactly this revision in one transaction; raises as `upgrade` does, and M206 where it has no way back."""
+    _run(database, directory, change, revision_id, parameters or {}, lock_timeout_ms, "down")
+
+
+def offline_sql(
+    directory: Path,
+    change: str,
+    revision_id: str,
+    parameters: Mapping[str, Any] | None = None,
+    direction: Direction = "up",
+) -> str:
+    """Write the SQL of one revision without any database; without the bookkeeping of Alembic."""
+    info = _chosen(directory, change, revision_id, direction)
+    said = io.StringIO()
+    config = _config(directory, change, parameters or {}, said)
+    start = info.down if direction == "up" else info.id
+    with _explained(info):
+        _with_alembic(config, info, direction, as_sql=True, starting_rev=start)
+    return _without_bookkeeping(said.getvalue())
+
+
+def _chosen(directory: Path, change: str, revision_id: str, direction: Direction) -> RevisionInfo:
+    chain = declared(directory, change)
+    info = next((one for one in chain if one.id == revision_id), None)
+    if info is None:
+        known = ", ".join(one.id for one in chain)
+        raise ConfigurationError("M204", f"{change} has no revision {revision_id}.", f"It has: {known}.")
+    if direction == "down" and not info.reversible:
+        raise ConfigurationError(
+            "M206",
+            f"Revision {info.id} ({info.doc or info.path.name}) has no downgrade that does anything.",
+            f"Write downgrade() in {info.path}: it must take away what upgrade() made.",
+        )
+    return info
+
+
+def _run(
+    database: Database,
+    directory: Path,
+    change: str,
+    revision_id: str,
+    parameters: Mapping[str, Any],
+    lock_timeout_ms: int,
+    direction: Direction,
+) -> None:
+    info = _chosen(directory, change, revision_id, direction)
+    config = _config(directory, change, parameters, io.StringIO())
+    with _explained(info), _transaction(database, lock_timeout_ms) as (connection, driver):
+        _check_turn(info, heads(driver), direction)
+        config.attributes["connection"] = connection
+        _with_alembic(config, info, direction)
+        if (info.id in heads(driver)) != (direction == "up"):
+            raise ConfigurationError(
+                "M203",
+                f"{directory / 'env.py'} did not run revision {info.id}.",
+                "env.py must use config.attributes['connection'] and version_table_schema='migrator'.",
+            )
+
+
+@contextmanager
+def _transaction(database: Database, lock_timeout_ms: int) -> Iterator[tuple[Alchemy, Connection]]:
+    """Open a transaction that SQLAlchemy and psycopg share, under our settings."""
+    from sqlalchemy import NullPool, create_engine  # noqa: PLC0415 slow, and for these verbs only
+
+    engine = create_engine(
+        "postgresql+psycopg://",
+        # Ours knows services, several hosts and sockets, and says in words why it cannot connect.
+        creator=lambda: database.connect(autocommit=False),
+        poolclass=NullPool,
+        use_native_hstore=False,
+    )
+    settings = settings_with(search_path=database.search_path, lock_timeout_ms=lock_timeout_ms)
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        if not isinstance(driver, psycopg.Connection):
+            raise TypeError(f"not a connection of psycopg: {driver!r}")
+        driver.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+        with connection.begin():
+            execute(driver, pins(settings))
+            yield connection, driver
+
+
+def _config(directory: Path, change: str, parameters: Mapping[str, Any], said: io.StringIO) -> Config:
+    from alembic.config import Config  # noqa: PLC0415 slow, and for these verbs only
+
+    config = Config(output_buffer=said, stdout=io.StringIO())
+    config.set_main_option("script_location", str(directory.absolute()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes.update({"change": change, "parameters": dict(parameters)})
+    return config
+
+
+def _with_alembic(config: Config, info: RevisionInfo, direction: Direction, **options: Any) -> None:
+    """Let env.py run exactly one step, and keep whatever it prints off stdout."""
+    from alembic.runtime.environment import EnvironmentContext  # noqa: PLC0415
+    from alembic.runtime.migration import RevisionStep  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    with _ALONE, redirect_stdout(sys.stderr):
+        script = ScriptDirectory.from_config(config)
+        revision = script.get_revision(info.id)
+        step = RevisionStep(script.revision_map, revision, is_upgrade=direction == "up")
+
+        def only_this(*_: Any) -> list[RevisionStep]:
+            return [step]
+
+        with EnvironmentContext(config, script, fn=only_this, **options):
+            script.run_env()
+
+
+def _check_turn(info: RevisionInfo, found: frozenset[str], direction: Direction) -> None:
+    if direction == "down" and info.id not in found:
+        raise RefusedError(
+            "M208",
+            f"Revision {info.id} is not the last applied one of its change, so it cannot be undone now.",
+            "Undo the revisions after it first.",
+        )
+    if direction == "up" and (info.id in found or (info.down is not None and info.down not in found)):
+        done = f"{info.id} is applied already" if info.id in found else f"{info.down} is not the last applied one"
+        raise RefusedError(
+            "M208", f"It is not the turn of revision {info.id}: {done}.", "Run the same command again; look at `status`."
+        )
+
+
+@contextmanager
+def _explained(info: RevisionInfo) -> Iterator[None]:
+    """Say what went wrong in a revision; what it raised stays attached."""
+    try:
+        yield
+    except MigratorError:
+        raise
+    except Exception as error:  # noqa: BLE001 a revision is the user's code and may raise anything
+        cause = error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)
+        if not isinstance(cause, psycopg.Error):
+            raise _refused(info, error) from error
+        if failures.kind(cause) is Failure.RETRY:
+            raise cause from None
+        raise _failed(info, cause, str(getattr(error, "statement", "") or "")) from error
+
+
+def _failed(info: RevisionInfo, cause: psycopg.Error, statement: str) -> MigratorError:
+    doing = f"running revision {info.id} ({info.doc or info.path.name})"
+    state, said = failures.sqlstate(cause), failures.message(cause)
+    at = f" in: {shortened(statement)}" if statement.strip() else ""
+    if failures.kind(cause) not in {Failure.ROW, Failure.DEFINITION} and state[:2] != "25":
+        return failures.as_error(cause, doing)
+    if state in _EXISTS:
+        return RefusedError(
+            "M202",
+            f"While {doing}: {said} ({state}){at}.",
+            "Something of that name is there already, and nobody recorded who made it. Compare it with the"
+            " revision; then adopt it, or rename or drop it, and run the same command again.",
+        )
+    return WorldError(
+        "M201",
+        f"While {doing}: {said} ({state}){at}.",
+        f"Mend {info.path}; nothing of the revision was applied.",
+    )
+
+
+def _refused(info: RevisionInfo, error: Exception) -> UsageError:
+    said = failures.masked_text(str(error)) or type(error).__name__
+    return UsageError(
+        "M203",
+        f"Revision {info.id} ({info.doc or info.path.name}) stopped: {said}",
+        f"Do what the message asks, or mend {info.path}; nothing of the revision was applied.",
+    )
+
+
+_BOOKKEEPING = re.compile(
+    r"\ABEGIN;\n+|^COMMIT;\s*\Z|^-- Running [^\n]*\n+"
+    r"|^(?:CREATE TABLE|INSERT INTO|UPDATE|DELETE FROM) migrator\.alembic_version\b.*?;\n+",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def _without_bookkeeping(said: str) -> str:
+    return _BOOKKEEPING.sub("", said).strip() + "\n"

@@ -1,0 +1,248 @@
+"""The proof: source Projection and target held against each other, row by row, in both directions.
+
+One statement per Range with one snapshot; keys that differ are looked at again column by column. Equality is exact by
+image (engine/projection/images.py). What counts as which kind:
+
+    altered   the target row is not what we wrote         stale   the source row is not what we moved
+    lost      the target row is gone                      extra   a target row whose source row is gone, or nobody's
+    doubled   a second target row of the same source row  pending a source row nobody accounts for yet
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, get_args
+
+from migrator.database.connect import Connection
+from migrator.database.session import rows, transaction, value
+from migrator.engine.projection.images import digest, image, stored_digest
+from migrator.engine.projection.pieces import MERGED, MOVED
+from migrator.engine.projection.projection import CODE, DIGEST, Projection
+from migrator.engine.ranges import Key, Keyset, plan_ranges
+from migrator.engine.statements import Writing
+from migrator.model.change import Foreign
+from migrator.model.expressions import Column, DerivedUuid
+from migrator.model.names import literal, quote
+from migrator.model.tables import TableColumn
+from migrator.model.verdict import ColumnDifference, Comparison, RowVerdict, VerdictKind
+
+RANGE_ROWS: Final = 100_000
+WORK_MEM: Final = "128MB"
+_KINDS: Final = get_args(VerdictKind)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compare:
+    """The comparison of one backfill. `provenances` are those of all backfills into the same target."""
+
+    writing: Writing
+    foreign: Foreign
+    provenances: tuple[str, ...]
+    search_path: str = "public"
+    show: int = 100
+    progress: Callable[[int], None] = field(default=lambda _: None)
+
+    def run(self, conn: Connection) -> Comparison:
+        """Compare everything; holds no lock and no snapshot longer than a Range."""
+        begun = time.monotonic()
+        counts: Counter[str] = Counter()
+        found: list[RowVerdict] = []
+        compared = 0
+        for lo, hi in self._ranges(conn):
+            read, verdicts = self._range(conn, lo, hi)
+            compared += read
+            counts.update(one.kind for one in verdicts)
+            found += verdicts[: max(0, self.show - len(found))]
+            self.progress(read)
+        foreign, strangers = self._foreign_rows(conn)
+        counts.update(one.kind for one in strangers)
+        found += strangers[: max(0, self.show - len(found))]
+        projection = self.writing.projection
+        return Comparison(
+            backfill=projection.backfill.name,
+            source=str(projection.source.relation),
+            target=str(projection.target.relation),
+            compared=compared,
+            counts={kind: counts[kind] for kind in _KINDS if counts[kind]},
+            rows=tuple(self._with_columns(conn, one) for one in found),
+            foreign=foreign,
+            seconds=time.monotonic() - begun,
+        )
+
+    @property
+    def _projection(self) -> Projection:
+        return self.writing.projection
+
+    def _ranges(self, conn: Connection) -> Iterator[tuple[Key | None, Key | None]]:
+        with transaction(conn, read_only=True, search_path=self.search_path):
+            bounds = plan_ranges(conn, self.writing.keyset, RANGE_ROWS)
+        for lo, hi, _ in bounds:
+            yield lo, hi
+
+    def _range(self, conn: Connection, lo: Key | None, hi: Key | None) -> tuple[int, list[RowVerdict]]:
+        with transaction(conn, read_only=True, search_path=self.search_path, work_mem=WORK_MEM):
+            found = rows(conn, self._range_sql(lo, hi))
+        read = next(int(row[3]) for row in found if row[0] is None)
+        return read, [self._verdict(row[0], row[1], row[2]) for row in found if row[0] is not None]
+
+    def _verdict(self, kind: str, source: list[str | None], target: list[str | None]) -> RowVerdict:
+        kind, _, note = kind.partition(": ")
+        assert kind in _KINDS
+        return RowVerdict(
+            kind=kind,  # type: ignore[arg-type]  # asserted above
+            source_key=_named(self._projection.keys, source),
+            target_key=_named(self._projection.identity, target),
+            note=note,
+        )
+
+    def _range_sql(self, lo: Key | None, hi: Key | None) -> str:
+        """Write the statement: a first row with the number of rows compared, then one row per difference."""
+        projection, recorded = self._projection, self.writing.recorded
+        walked = Keyset.of_provenance(recorded.provenance, projection.keys)
+        keys = projection.key_columns("p")
+        on = " AND ".join(f"{key} = {name}" for key, name in zip(keys, walked.names, strict=True))
+        identity = " AND ".join(
+            f"t.{quote(one.name)} = walked.t{number}" for number, one in enumerate(projection.identity, 1)
+        )
+        source_key = ", ".join(f"COALESCE({a}, {b})::text" for a, b in zip(keys, walked.names, strict=True))
+        target_key = ", ".join(f"walked.t{number}::text" for number in range(1, len(projection.identity) + 1))
+        held = f"held.backfill = {recorded.id} AND held.source_key = ARRAY[{', '.join(f'{k}::text' for k in keys)}]"
+        return f"""WITH p AS MATERIALIZED ({projection.select(self.writing.keyset.within(lo, hi))}),
+walked AS MATERIALIZED (SELECT * FROM {recorded.provenance} AS walked WHERE {walked.within(lo, hi)}),
+held AS MATERIALIZED (SELECT backfill, source_key FROM migrator.quarantine WHERE backfill = {recorded.id}),
+judged AS (SELECT {self._kind()} AS kind, ARRAY[{source_key}] AS source_key, ARRAY[{target_key}] AS target_key
+  FROM p FULL JOIN walked ON {on}
+  LEFT JOIN {projection.target.relation.sql} AS t ON {identity}
+  LEFT JOIN held ON {held})
+SELECT NULL::text, NULL::text[], NULL::text[], (SELECT count(*) FROM p)
+UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NOT NULL"""
+
+    def _kind(self) -> str:
+        projection = self._projection
+        first = f"t.{quote(projection.identity[0].name)}"
+        whole, recognised = digest(projection.compared, of="t"), digest(projection.recognised, of="t")
+        theirs = f"CASE walked.kind WHEN 'merged' THEN {recognised} ELSE {whole} END"
+        code, ours = f"p.{quote(CODE)}", f"p.{quote(DIGEST)}"
+        written = stored_digest(self.writing.recorded, projection.target, "walked", "t")
+        unchanged = f"CASE walked.kind WHEN 'merged' THEN ({recognised}) ELSE {written} END = walked.digest"
+        source_gone = f"{projection.key_columns('p')[0]} IS NULL"
+        skipped = ", ".join(str(one) for one in projection.codes("skipped")) or "-1"
+        return f"""CASE
+  WHEN walked.s1 IS NULL AND held.backfill IS NOT NULL THEN NULL
+  WHEN walked.s1 IS NULL THEN CASE WHEN {code} NOT IN ({skipped}) THEN 'pending' END
+  WHEN {source_gone} AND {first} IS NULL THEN 'extra: only its provenance is left'
+  WHEN {source_gone} THEN 'extra: its source row is gone'
+  WHEN {first} IS NULL THEN 'lost: the target row is gone'
+  WHEN held.backfill IS NOT NULL THEN 'stale: moved, and quarantined as well'
+  WHEN {code} = {MERGED} AND walked.kind = 'merged' AND ({theirs}) = {ours} THEN NULL
+  WHEN {code} = {MOVED} AND walked.kind = 'moved' AND ({theirs}) = {ours} THEN NULL
+  WHEN ({unchanged}) IS NOT TRUE THEN 'altered'
+  WHEN {code} = {MOVED} THEN 'stale'
+  ELSE 'stale: the source row would not be moved now' END"""
+
+    def _foreign_rows(self, conn: Connection) -> tuple[int, list[RowVerdict]]:
+        """Count target rows nobody's provenance knows; name those that are a fault."""
+        with transaction(conn, read_only=True, isolation="repeatable read", search_path=self.search_path):
+            foreign = int(value(conn, f"SELECT count(*) FROM ({self._strangers()}) AS t"))
+            if foreign == 0:
+                return 0, []
+            doubled = self._doubled(conn)
+            if self.foreign == "count":
+                return foreign, doubled
+            known = {tuple(one.target_key.values()) for one in doubled}
+            return foreign, doubled + [one for one in self._extra(conn) if tuple(one.target_key.values()) not in known]
+
+    def _strangers(self) -> str:
+        identity = self._projection.identity
+        tests = [
+            f"NOT EXISTS (SELECT FROM {table} AS known WHERE "
+            + " AND ".join(f"known.t{n} = t.{quote(one.name)}" for n, one in enumerate(identity, 1))
+            + ")"
+            for table in self.provenances
+        ]
+        return f"SELECT t.* FROM {self._projection.target.relation.sql} AS t WHERE {' AND '.join(tests)}"
+
+    def _extra(self, conn: Connection) -> list[RowVerdict]:
+        keys = self._target_key("t")
+        found = rows(conn, f"SELECT {keys} FROM ({self._strangers()}) AS t ORDER BY 1")
+        return [self._verdict("extra: nobody moved it here", [], list(key)) for (key,) in found]
+
+    def _doubled(self, conn: Connection) -> list[RowVerdict]:
+        """Find strangers that carry the content of a row of ours."""
+        telling = self._telling()
+        if not telling:
+            return []
+        strange, ours = digest(telling, of="stranger"), digest(telling, of="ours")
+        walked = Keyset.of_provenance(self.writing.recorded.provenance, self._projection.keys)
+        same = " AND ".join(
+            f"ours.{quote(one.name)} = walked.t{n}" for n, one in enumerate(self._projection.identity, 1)
+        )
+        given = " OR ".join(f"stranger.{quote(one.name)} IS NOT NULL" for one in telling)
+        found = rows(
+            conn,
+            f"SELECT {walked.texts}, {self._target_key('stranger')} FROM ({self._strangers()}) AS stranger"
+            f" JOIN {self._projection.target.relation.sql} AS ours ON {strange} = {ours}"
+            f" JOIN {walked.relation} AS walked ON {same} WHERE {given} ORDER BY 2, 1",
+        )
+        return [self._verdict("doubled: a second row with the same content", list(a), list(b)) for a, b in found]
+
+    def _target_key(self, of: str) -> str:
+        return f"ARRAY[{', '.join(f'{of}.{quote(one.name)}::text' for one in self._projection.identity)}]"
+
+    def _telling(self) -> tuple[TableColumn, ...]:
+        """Choose the columns by which a second copy is told: all content, or what only the source key can give."""
+        projection = self._projection
+        identity = {one.name for one in projection.identity}
+        unique = {name for one in projection.target.uniques for name in one.columns} | identity
+        content = tuple(one for one in projection.compared if one.name not in unique)
+        if self.foreign == "fault":
+            return content
+        return tuple(one for one in content if self._only_from_key(one.name))
+
+    def _only_from_key(self, name: str) -> bool:
+        made = self._projection.backfill.expressions[name]
+        if isinstance(made, DerivedUuid):
+            return True
+        return isinstance(made, Column) and self._projection.source.unique_over((made.name,)) is not None
+
+    def _with_columns(self, conn: Connection, verdict: RowVerdict) -> RowVerdict:
+        """Name the columns of a row that differ, judged by a snapshot of its own."""
+        if verdict.kind not in {"altered", "stale"} or verdict.note:
+            return verdict
+        projection = self._projection
+        key = tuple(verdict.source_key.values())
+        identity = " AND ".join(
+            f"t.{quote(name)} = {literal(text)}::{_type(projection.identity, name)}"
+            for name, text in verdict.target_key.items()
+        )
+        pairs = ", ".join(
+            f"({literal(one.name)}, ({image(one, f't.{quote(one.name)}')})::text, t.{quote(one.name)}::text,"
+            f" ({image(one, f'p.{quote(one.name)}')})::text, p.{quote(one.name)}::text)"
+            for one in projection.compared
+        )
+        sql = (
+            f"SELECT c.name, c.found, c.expected FROM ({projection.select(self.writing.keyset.at(key))}) AS p"
+            f" JOIN {projection.target.relation.sql} AS t ON {identity}"
+            f" CROSS JOIN LATERAL (VALUES {pairs}) AS c(name, their_image, found, our_image, expected)"
+            " WHERE c.their_image IS DISTINCT FROM c.our_image"
+        )
+        with transaction(conn, read_only=True, search_path=self.search_path):
+            found = rows(conn, sql)
+        differences = tuple(ColumnDifference(column=name, found=a, expected=b) for name, a, b in found)
+        return RowVerdict(
+            kind=verdict.kind,
+            source_key=verdict.source_key,
+            target_key=verdict.target_key,
+            columns=differences,
+        )
+
+
+def _named(columns: tuple[TableColumn, ...], key: list[str | None]) -> Mapping[str, str]:
+    return {one.name: text for one, text in zip(columns, key, strict=False) if text is not None}
+
+
+def _type(columns: tuple[TableColumn, ...], name: str) -> str:
+    return next(one.type.name for one in columns if one.name == name)

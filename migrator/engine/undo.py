@@ -1,0 +1,159 @@
+"""Undoing a copy: delete by provenance what is still as we wrote it; count first what that would lose.
+
+Rows the application changed since, and rows of its own, are never deleted unless they were accepted by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from migrator.database.connect import Connection, Database
+from migrator.database.locks import with_lock_retries
+from migrator.database.session import execute, one, transaction, value
+from migrator.engine.projection.images import stored_digest
+from migrator.engine.ranges import Keyset
+from migrator.ledger import lease
+from migrator.ledger.backfills import Recorded
+from migrator.ledger.lease import Lease
+from migrator.model.change import Settings
+from migrator.model.names import quote
+from migrator.model.tables import Table, TableColumn
+
+BATCH_ROWS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What one backfill wrote, as the Ledger knows it: enough to undo it without its definition's expressions."""
+
+    name: str
+    recorded: Recorded
+    target: Table
+    keys: tuple[TableColumn, ...]
+    identity: tuple[TableColumn, ...]
+
+    def same_row(self, provenance: str, target: str) -> str:
+        """Write the condition that a provenance row speaks of a target row."""
+        return " AND ".join(
+            f"{target}.{quote(column.name)} = {provenance}.t{n}" for n, column in enumerate(self.identity, 1)
+        )
+
+    def unchanged(self, provenance: str, target: str) -> str:
+        """Write the condition that the target row is as we wrote it."""
+        return f"COALESCE({stored_digest(self.recorded, self.target, provenance, target)} = {provenance}.digest, false)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """What undoing would lose: rows of the target that the application wrote or changed, and what hangs on ours."""
+
+    target: str
+    foreign: int = 0
+    changed: int = 0
+    cascades: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many rows in all."""
+        return self.foreign + self.changed + sum(number for _, number in self.cascades)
+
+
+def count_changed(conn: Connection, written: Written) -> int:
+    """Count rows we moved which the application changed since."""
+    return int(
+        value(
+            conn,
+            f"SELECT count(*) FROM {written.recorded.provenance} AS v JOIN {written.target.relation.sql} AS t"
+            f" ON {written.same_row('v', 't')} WHERE v.kind = 'moved' AND NOT ({written.unchanged('v', 't')})",
+        )
+    )
+
+
+def count_cascades(conn: Connection, written: Written) -> list[tuple[str, int]]:
+    """Count rows of other tables that hang on ours by ON DELETE CASCADE, SET NULL or SET DEFAULT."""
+    found = []
+    for key in written.target.referenced_by:
+        if key.on_delete not in "cnd":
+            continue
+        pairs = zip(key.columns, key.referenced_columns, strict=True)
+        same = " AND ".join(f"child.{quote(here)} = t.{quote(there)}" for here, there in pairs)
+        number = value(
+            conn,
+            f"SELECT count(*) FROM {key.references.sql} AS child JOIN {written.target.relation.sql} AS t ON {same}"
+            f" JOIN {written.recorded.provenance} AS v ON {written.same_row('v', 't')} WHERE v.kind = 'moved'",
+        )
+        if number:
+            found.append((str(key.references), int(number)))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """The undoing of one backfill by one run. `lose_changed` deletes also what the application changed since."""
+
+    database: Database
+    lease: Lease
+    written: Written
+    settings: Settings
+    lose_changed: bool = False
+
+    def run(self) -> Iterator[int]:
+        """Delete batch by batch, newest Range or not; yields the provenance rows dealt with. Killed, it goes on."""
+        with self.database.connect() as conn:
+            position: tuple[str, ...] | None = None
+            while True:
+                done, position = self._batch(conn, position)
+                if position is None:
+                    return
+                yield done
+
+    def _batch(
+        self, conn: Connection, position: tuple[str, ...] | None
+    ) -> tuple[int, tuple[str, ...] | None]:
+        def attempt() -> tuple[int, tuple[str, ...] | None]:
+            with transaction(
+                conn,
+                search_path=self.database.search_path,
+                lock_timeout_ms=self.settings.lock_timeout_ms,
+                applying=self.written.name,
+                work_mem="64MB",
+                reconnect=self.database.connect,
+            ):
+                lease.check(conn, self.lease)
+                execute(conn, "SET CONSTRAINTS ALL IMMEDIATE")
+                found = one(conn, self._sql(position))
+                assert found is not None  # an aggregate
+                return int(found[0]), None if found[1] is None else tuple(map(str, found[1]))
+
+        return with_lock_retries(
+            attempt,
+            doing=f"undoing {self.written.name}",
+            tries=self.settings.lock_tries,
+            relations=(self.written.target.relation,),
+            connect=self.database.connect,
+        )
+
+    def _sql(self, position: tuple[str, ...] | None) -> str:
+        """Write the statement of a batch: target rows and their provenance go together, or stay together."""
+        written, provenance = self.written, self.written.recorded.provenance
+        walked = Keyset.of_provenance(provenance, written.keys)
+        keys = ", ".join(f"s{n}" for n in range(1, len(written.keys) + 1))
+        same_key = " AND ".join(f"v.s{n} = b.s{n}" for n in range(1, len(written.keys) + 1))
+        ours = "true" if self.lose_changed else written.unchanged("b", "t")
+        names = ", ".join(f"t.{quote(one.name)}" for one in written.identity)
+        gone = ", ".join(f"b.t{n}" for n in range(1, len(written.identity) + 1))
+        return f"""WITH b AS MATERIALIZED (SELECT walked.* FROM {provenance} AS walked WHERE {walked.after(position)}
+  ORDER BY {keys} LIMIT {BATCH_ROWS}),
+del AS (DELETE FROM {written.target.relation.sql} AS t USING b
+  WHERE b.kind = 'moved' AND {written.same_row("b", "t")} AND {ours} RETURNING {names}),
+forgotten AS (DELETE FROM {provenance} AS v USING b WHERE {same_key} AND (b.kind = 'merged'
+  OR ({gone}) IN (SELECT * FROM del)
+  OR NOT EXISTS (SELECT FROM {written.target.relation.sql} AS t WHERE {written.same_row("b", "t")})) RETURNING 1)
+SELECT (SELECT count(*) FROM forgotten),
+  (SELECT ARRAY[{", ".join(f"{k}::text" for k in keys.split(", "))}] FROM b ORDER BY {_descending(keys)} LIMIT 1)"""
+
+
+def _descending(keys: str) -> str:
+    return ", ".join(f"{one} DESC" for one in keys.split(", "))

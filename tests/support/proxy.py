@@ -1,0 +1,97 @@
+"""A TCP proxy that can lose exactly one message, such as the answer to COMMIT."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal, Self
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+# What happens to a message that holds the word: it arrives and its answer is lost; it never arrives; it never
+# arrives, and the server is left to believe that the client is still there.
+Fault = Literal["lose the answer", "lose the message", "leave the server waiting"]
+
+
+class Proxy:
+    """Stands between a client and the server of `url`; every fault happens once."""
+
+    def __init__(self, url: str) -> None:
+        """Listen on a port of its own."""
+        self._target = urlsplit(url)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._fault: tuple[bytes, Fault] | None = None
+        self._open: list[socket.socket] = [self._listener]
+        self.happened = threading.Event()
+
+    def __enter__(self) -> Self:
+        """Begin to take connections."""
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close everything."""
+        for one in self._open:
+            _close(one)
+
+    @property
+    def url(self) -> str:
+        """The address of the database through the proxy."""
+        login = self._target.netloc.rpartition("@")[0]
+        port = self._listener.getsockname()[1]
+        return self._target._replace(netloc=f"{login}@127.0.0.1:{port}").geturl()
+
+    def on(self, word: bytes, fault: Fault) -> None:
+        """Let the fault happen to the next message that holds the word."""
+        self._fault = (word, fault)
+        self.happened.clear()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection((self._target.hostname, self._target.port or 5432))
+                self._open += [client, server]
+                threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
+                threading.Thread(target=_pump, args=(server, client), daemon=True).start()
+
+    def _forward(self, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError):
+            while data := client.recv(65536):
+                if self._fault and self._fault[0] in data:
+                    _, fault = self._fault
+                    self._fault = None
+                    self._break(fault, data, client, server)
+                    return
+                server.sendall(data)
+        _close(server)
+
+    def _break(self, fault: Fault, data: bytes, client: socket.socket, server: socket.socket) -> None:
+        if fault == "lose the answer":
+            # The other thread could still pass the answer on: the client is gone before the message is sent.
+            _close(client)
+            server.sendall(data)
+            with suppress(OSError):
+                server.shutdown(socket.SHUT_WR)
+        else:
+            _close(client)
+            if fault == "lose the message":
+                _close(server)
+        self.happened.set()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+
+
+def _close(one: socket.socket) -> None:
+    with suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)
+    one.close()

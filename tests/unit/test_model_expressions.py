@@ -1,0 +1,118 @@
+"""Expressions: frozen values, and the faults that are found while they are written."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from migrator.model import (
+    array,
+    column,
+    constant,
+    defaulted,
+    derived_uuid,
+    discarded,
+    elsewhere,
+    estimated,
+    given,
+    lookup,
+    missing,
+    param,
+    rule,
+    rules,
+    sql,
+)
+from migrator.model import expressions as ex
+from migrator.model.errors import ConfigurationError
+
+A, B = sql("a"), sql("b")
+
+
+def test_a_bare_word_is_a_column() -> None:
+    """Where an expression is wanted, a text is the name of a column and a parameter its value."""
+    assert column("x") == ex.as_expression("x")
+    assert given(param("p")) == ex.as_expression(param("p"))
+    assert A is ex.as_expression(A)
+
+
+def test_a_rule_takes_a_bare_word_as_a_value() -> None:
+    """In a rule a text is the value decided for; `otherwise` again names a column."""
+    tried = rules("r", rule("first", when=A, value="x"), otherwise="y")
+    assert (constant("x"), column("y")) == (tried.rules[0].value, tried.otherwise)
+
+
+def test_conditions_are_combined_as_values() -> None:
+    """~ and & build conditions that can be taken apart again."""
+    assert ex.Both(A, ex.Not(B)) == A & ~B
+
+
+@pytest.mark.parametrize("combine", [lambda: A and B, lambda: A or B, lambda: not A])
+def test_words_of_python_do_not_combine_conditions(combine: object) -> None:
+    """`and`, `or` and `not` would drop one side in silence, and are refused."""
+    assert callable(combine)
+    with pytest.raises(ConfigurationError, match="M110"):
+        combine()
+
+
+def test_an_empty_fragment_is_refused() -> None:
+    """A fragment without a word is M110."""
+    with pytest.raises(ConfigurationError, match="M110"):
+        sql("  ")
+
+
+def test_rules_end_in_one_way() -> None:
+    """A fallback and an otherwise exclude each other."""
+    with pytest.raises(ConfigurationError, match=r"M110.*both"):
+        rules("r", fallback=("x", "why"), otherwise="y")
+
+
+def test_rules_are_asked_only_for_what_they_can_give() -> None:
+    """A misspelt word would never hold, and is refused; an unknown value is given the doubt."""
+    tried = rules("r", rule("first", when=A, value="x"), fallback=("z", "nothing else"))
+    assert ex.RulesGive(tried, "x") == tried.equals("x")
+    assert ex.RulesGive(tried, "z") == tried.equals("z")
+    with pytest.raises(ConfigurationError, match=r"never give 'y'"):
+        tried.equals("y")
+    assert ex.RulesGive(open_ := rules("r", otherwise="c"), "y") == open_.equals("y")
+
+
+def test_an_unknown_type_of_parameter_is_refused() -> None:
+    """Parameters are texts, numbers, truths and files."""
+    with pytest.raises(ConfigurationError, match=r"M110.*'p'"):
+        param("p", list)
+
+
+def test_an_expression_cannot_be_changed() -> None:
+    """Expressions are values."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        column("x").name = "y"  # type: ignore[misc]
+
+
+def test_every_kind_is_walked() -> None:
+    """Whatever is inside an expression is found, however deep it is."""
+    leaf = column("deep")
+    inside = [
+        missing("r", unless=given(param("p"), by=leaf)),
+        lookup(leaf, {"a": "b"}),
+        array("x", leaf),
+        array("x", when=rules("r", otherwise=leaf).equals("w")),
+        defaulted("x", leaf, reason="r"),
+        estimated(leaf, reason="r"),
+        discarded(leaf, when=A, reason="r"),
+        rules("r", rule("n", when=A, value=leaf)),
+        rules("r", rule("n", when=~(A & rules("s", otherwise=leaf).equals("w")), value="x")),
+        elsewhere(rules("r", otherwise=leaf).equals("w"), "other"),
+    ]
+    for one in inside:
+        assert leaf in ex.walk(one), one
+        assert one is ex.walk(one)[0]
+    for one in (A, leaf, constant(1), derived_uuid(), missing("r")):
+        assert (one,) == ex.walk(one)
+
+
+def test_the_reason_of_a_fallback_is_its_name() -> None:
+    """A fallback is (value, reason) and holds for every row that is left."""
+    last = rules("r", fallback=("x", "nothing else fits")).fallback
+    assert last is not None
+    assert ("nothing else fits", constant("x"), sql("true")) == (last.name, last.value, last.when)
