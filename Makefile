@@ -17,7 +17,7 @@ ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundl
 export UV_SYSTEM_CERTS ?= true
 endif
 # A user without a home that he can write to keeps uv's cache here.
-ifeq ($(shell test -w "$${XDG_CACHE_HOME:-$$HOME}" && echo writable),)
+ifeq ($(shell test -w "$${XDG_CACHE_HOME:-$${HOME:-}}" && echo writable),)
 export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache
 endif
 

@@ -1,4 +1,4 @@
-"""Asking the catalog: one message, everything printed qualified and alike under whatever settings."""
+"""Asking the catalog: one message, and names that print the same under any setting."""
 
 from __future__ import annotations
 
@@ -13,18 +13,25 @@ QUALIFIED = "pg_catalog"
 
 SYSTEM_SCHEMAS = "('information_schema', 'migrator')"
 
-_KEEP = "SELECT set_config('migrator.outer_search_path', current_setting('search_path'), true)"
-_GIVE_BACK = "SELECT set_config('search_path', current_setting('migrator.outer_search_path'), true)"
+# Compiling a query over the catalog takes longer than running it.
+_OURS = {"jit": "off"}
+_PUT_BACK = ("search_path", *_OURS)
+_KEEP = "SELECT " + ", ".join(
+    f"set_config('migrator.outer_{name}', current_setting('{name}'), true)" for name in _PUT_BACK
+)
+_GIVE_BACK = "SELECT " + ", ".join(
+    f"set_config('{name}', current_setting('migrator.outer_{name}'), true)" for name in _PUT_BACK
+)
 
 
 def ask(conn: Connection, *queries: str, search_path: str = QUALIFIED) -> list[list[Row]]:
     """Run queries in one message, under our settings, and give back the rows of each.
 
-    Outside a transaction the message is one of its own, so nothing stays behind; inside one the search_path
-    is put back afterwards.
+    Outside a transaction the message is one of its own, so nothing stays behind; inside one,
+    what differs from our usual settings is put back afterwards.
     """
     settings = {name: value for name, value in PINS.items() if name != "row_security"}
-    before = [_KEEP, pins({**settings, "search_path": search_path})]
+    before = [_KEEP, pins({**settings, **_OURS, "search_path": search_path})]
     found = results(conn, ";\n".join([*before, *queries, _GIVE_BACK]))
     return found[len(before) : len(before) + len(queries)]
 
@@ -41,7 +48,7 @@ def value(conn: Connection, query: str, *, search_path: str = QUALIFIED) -> Any:
 
 
 def in_schemas(schemas: tuple[str, ...] | None, column: str) -> str:
-    """Write the condition that a schema is one of these, or any that is neither the system's nor ours."""
+    """Write the condition that a schema is one of these, or neither the system's nor ours."""
     if schemas is not None:
         return f"{column} IN ({', '.join(map(literal, schemas)) or 'NULL'})"
     return f"{column} NOT LIKE 'pg\\_%' AND {column} NOT IN {SYSTEM_SCHEMAS}"

@@ -15,7 +15,8 @@ from migrator.model.errors import MigratorError, UsageError, WorldError
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
-# What holds unless the address says otherwise. No `options`: PgBouncer refuses the startup parameter.
+# What holds unless the address says otherwise. No `options`: PgBouncer refuses the startup
+# parameter.
 DEFAULTS = {"connect_timeout": "10", "application_name": "migrator"}
 KEEPALIVES = {
     "keepalives": "1",
@@ -30,7 +31,7 @@ _PREFIX = re.compile(r"^(?:connection failed: )?(?:connection to server .*? fail
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """A database that can be reached: its address, what it is called, the application's search_path.
+    """A database to reach: its address, what it is called, the application's search_path.
 
     `direct_url` is the address past a pooler, for what does not work through one.
     """
@@ -41,7 +42,7 @@ class Database:
     direct_url: str | None = field(default=None, repr=False)
 
     def connect(self, *, autocommit: bool = True) -> Connection:
-        """Open a connection; raises UsageError or WorldError that says what is wrong and what to do."""
+        """Open a connection, or raise what is wrong and what to do about it."""
         try:
             return psycopg.connect(
                 self.conninfo(),
@@ -55,7 +56,9 @@ class Database:
     def conninfo(self) -> str:
         """Write the whole connection string, secrets included."""
         said = urls.parts_of(self.url)
-        added = {name: value for name, value in {**DEFAULTS, **KEEPALIVES}.items() if name not in said}
+        added = {
+            name: value for name, value in {**DEFAULTS, **KEEPALIVES}.items() if name not in said
+        }
         if "PGCONNECT_TIMEOUT" in os.environ:
             added.pop("connect_timeout", None)
         return make_conninfo(urls.normalise(self.url), **added, client_encoding="utf8")
@@ -71,17 +74,87 @@ class Database:
         return replace(self, url=self.direct_url) if self.direct_url else self
 
 
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    """A reason why nobody is let in: how it is recognised, and what is said."""
+
+    pattern: str
+    kind: type[MigratorError]
+    id: str
+    what: str
+    cure: str
+
+
+# Read from the text because libpq hands out no SQLSTATE before a connection stands. The first
+# match decides; for a role that does not exist the server may ask for a password all the same.
+_CAUSES = (
+    _Cause(
+        r'role ".*" does not exist|not permitted to log in|no such user|Tenant or user not found',
+        UsageError,
+        "M306",
+        "The role {user!r} does not exist on the server of {where}, or may not log in.",
+        'Correct the user in the address, or CREATE ROLE "{user}" LOGIN.',
+    ),
+    _Cause(
+        r'database ".*" does not exist|no such database',
+        UsageError,
+        "M304",
+        "The database {name!r} does not exist on the server of {where}.",
+        "Correct the name in the address, or create the database.",
+    ),
+    _Cause(
+        r"permission denied for database",
+        UsageError,
+        "M306",
+        "The role {user!r} may not connect to {where}: {reason}.",
+        'GRANT CONNECT ON DATABASE "{name}" TO "{user}".',
+    ),
+    _Cause(
+        r"authentication failed|no password supplied|no pg_hba\.conf entry|pg_hba\.conf rejects"
+        r"|SASL authentication|requires a valid client certificate",
+        UsageError,
+        "M303",
+        "The server of {where} does not let {user} in: {reason}.",
+        "Correct the password in the address, in PGPASSWORD or in PGPASSFILE; where the server"
+        " names pg_hba.conf, it needs an entry for this user, database and host.",
+    ),
+    _Cause(
+        r"too many clients|remaining connection slots|too many connections|no more connections",
+        WorldError,
+        "M309",
+        "The server of {where} has no connection left: {reason}.",
+        "Close connections or raise max_connections (or the size of the pool), and run the same"
+        " command again.",
+    ),
+    _Cause(
+        r"is starting up|is shutting down|in recovery mode|not (?:yet )?accepting",
+        WorldError,
+        "M302",
+        "The server of {where} does not take connections at the moment: {reason}.",
+        "Wait until it is up, and run the same command again.",
+    ),
+    _Cause(
+        "",
+        WorldError,
+        "M302",
+        "The server of {where} cannot be reached: {reason}.",
+        "Look whether the server runs and whether host, port, firewall and sslmode are right;"
+        " then run the same command again.",
+    ),
+)
+
+
 def _explained(error: psycopg.Error, database: Database) -> MigratorError:
     """Say in the user's names why the server did not let us in."""
     text = str(error)
-    reason = _reason(text)
-    parts = urls.parts_of(database.url)
-    user = parts.get("user") or "the user"
-    where = database.shown
-    for words, make in _CAUSES:
-        if re.search(words, text, re.IGNORECASE):
-            return make(where, user, urls.database_name(database.url), reason)
-    return _unreachable(where, user, "", reason)
+    cause = next(one for one in _CAUSES if re.search(one.pattern, text, re.IGNORECASE))
+    facts = {
+        "where": database.shown,
+        "user": urls.parts_of(database.url).get("user", "the user of this session"),
+        "name": urls.database_name(database.url),
+        "reason": _reason(text),
+    }
+    return cause.kind(cause.id, cause.what.format(**facts), cause.cure.format(**facts))
 
 
 def _reason(text: str) -> str:
@@ -89,80 +162,3 @@ def _reason(text: str) -> str:
     said = _REFUSED.findall(text)
     first = said[0] if said else _PREFIX.sub("", text.strip().partition("\n")[0])
     return str(first).strip().rstrip(".") or "no answer"
-
-
-def _unreachable(where: str, user: str, name: str, reason: str) -> MigratorError:
-    del user, name
-    return WorldError(
-        "M302",
-        f"The server of {where} cannot be reached: {reason}.",
-        "Look whether the server runs and whether host, port, firewall and sslmode are right; then run the"
-        " same command again.",
-    )
-
-
-def _starting(where: str, user: str, name: str, reason: str) -> MigratorError:
-    del user, name
-    return WorldError(
-        "M302",
-        f"The server of {where} does not take connections at the moment: {reason}.",
-        "Wait until it is up, and run the same command again.",
-    )
-
-
-def _full(where: str, user: str, name: str, reason: str) -> MigratorError:
-    del user, name
-    return WorldError(
-        "M309",
-        f"The server of {where} has no connection left: {reason}.",
-        "Close connections or raise max_connections (or the pool's size), and run the same command again.",
-    )
-
-
-def _refused(where: str, user: str, name: str, reason: str) -> MigratorError:
-    del name
-    return UsageError(
-        "M303",
-        f"The server of {where} does not let {user} in: {reason}.",
-        "Correct the password in the address, in PGPASSWORD or in PGPASSFILE; where the server names"
-        " pg_hba.conf, it needs an entry for this user, database and host.",
-    )
-
-
-def _no_database(where: str, user: str, name: str, reason: str) -> MigratorError:
-    del user, reason
-    return UsageError(
-        "M304",
-        f"The database {name!r} does not exist on the server of {where}.",
-        "Correct the name in the address, or create the database.",
-    )
-
-
-def _no_role(where: str, user: str, name: str, reason: str) -> MigratorError:
-    del name, reason
-    return UsageError(
-        "M306",
-        f"The role {user!r} does not exist on the server of {where}, or may not log in.",
-        f'Correct the user in the address, or CREATE ROLE "{user}" LOGIN.',
-    )
-
-
-def _not_allowed(where: str, user: str, name: str, reason: str) -> MigratorError:
-    return UsageError(
-        "M306",
-        f"The role {user!r} may not connect to {where}: {reason}.",
-        f'GRANT CONNECT ON DATABASE "{name}" TO "{user}".',
-    )
-
-
-# Read from the text because libpq hands out no SQLSTATE before a connection stands. The first match decides;
-# a password that is refused looks the same for a role that does not exist, by the server's own choice.
-_CAUSES = (
-    (r'role "[^"]*" does not exist|is not permitted to log in|no such user|Tenant or user not found', _no_role),
-    (r'database "[^"]*" does not exist|no such database', _no_database),
-    (r"permission denied for database", _not_allowed),
-    (r"password authentication failed|no password supplied|no pg_hba\.conf entry|pg_hba\.conf rejects"
-     r"|authentication failed|SASL authentication|requires a valid client certificate", _refused),
-    (r"too many clients|remaining connection slots|too many connections|no more connections allowed", _full),
-    (r"is starting up|is shutting down|in recovery mode|not yet accepting|not accepting connections", _starting),
-)

@@ -59,7 +59,8 @@ def kind(exc: BaseException) -> Failure:
         return Failure.WORLD
     state = exc.sqlstate
     if state is None:
-        # Without a state the server never answered; but a value that Python cannot hold is no lost connection.
+        # Without a state the server never answered; but a value that Python cannot hold is no lost
+        # connection.
         gone = isinstance(exc, (psycopg.OperationalError, psycopg.InterfaceError))
         return Failure.LOST if gone else Failure.WORLD
     return _EXACT.get(state) or _BY_CLASS.get(state[:2], Failure.WORLD)
@@ -71,7 +72,7 @@ def sqlstate(exc: BaseException) -> str:
 
 
 def constraint(exc: BaseException) -> str:
-    """Name the constraint or, failing that, the column that an error is about; empty where it names none."""
+    """Name the constraint, or else the column, that an error is about; empty where none."""
     if not isinstance(exc, psycopg.Error):
         return ""
     return exc.diag.constraint_name or exc.diag.column_name or ""
@@ -97,7 +98,7 @@ _EMAIL = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 
 
 def masked_text(said: str) -> str:
-    """Hide the values that PostgreSQL puts into its messages, and whatever looks like an e-mail address."""
+    """Hide the values that PostgreSQL puts into its messages, and all e-mail addresses."""
     hidden = _IN_BRACKETS.sub(lambda found: "=(…)" if found[0].startswith("=") else "(…)", said)
     return _EMAIL.sub("…@…", _QUOTED_VALUE.sub('"…"', hidden))
 
@@ -137,11 +138,16 @@ def as_error(exc: BaseException, doing: str, connect: Connect | None = None) -> 
 
 
 def _not_got(doing: str, state: str, said: str) -> WorldError:
-    what = "a lock was not got in time" if state == "55P03" else f"another transaction was in the way ({said})"
+    what = (
+        "a lock was not got in time"
+        if state == "55P03"
+        else f"another transaction was in the way ({said})"
+    )
     return WorldError(
         "M301",
         f"While {doing}: {what}.",
-        "Run the same command again when the other transactions have ended, or allow a longer lock_timeout.",
+        "Run the same command again when the other transactions have ended, or allow a longer"
+        " lock_timeout.",
     )
 
 
@@ -158,31 +164,39 @@ def _lost(doing: str, said: str, state: str) -> WorldError:
     cure = "Run the same command again; what was committed stays, and it goes on from there."
     if state in {"25P03", "25P04", "57P05"}:
         cure = f"A timeout of the server ended it: raise it for this role. {cure}"
-    return WorldError("M307", f"While {doing}: the connection to the server was lost ({said}).", cure)
+    return WorldError(
+        "M307", f"While {doing}: the connection to the server was lost ({said}).", cure
+    )
 
 
 def _exhausted(doing: str, said: str, state: str) -> WorldError:
     cures = {
         "53100": "Make room on the server's disk; `migrator plan` shows how much a change needs.",
-        "53200": "Give the server more memory, or ask for less: smaller batches, fewer workers, less work_mem.",
+        "53200": "Give the server more memory, or ask for less: smaller batches, fewer workers,"
+        " less work_mem.",
         "53300": "Close connections or raise max_connections; fewer workers need fewer.",
         "53400": "Raise the limit that the message names (temp_file_limit, for example).",
     }
-    cure = cures.get(state, "Look into the server's log first: this is about the machine, not about the data.")
-    return WorldError("M309", f"While {doing}: {said} ({state}).", f"{cure} Then run the same command again.")
+    cure = cures.get(
+        state, "Look into the server's log first: this is about the machine, not about the data."
+    )
+    return WorldError(
+        "M309", f"While {doing}: {said} ({state}).", f"{cure} Then run the same command again."
+    )
 
 
 def _cancelled(doing: str, said: str) -> WorldError:
     return WorldError(
         "M310",
         f"While {doing}: the statement was cancelled ({said}).",
-        "Where a statement_timeout did it, allow a longer one; where a person did, ask why; then run the same"
+        "Where a statement_timeout did it, allow a longer one; where a person did, ask why; then"
+        " run the same"
         " command again.",
     )
 
 
 _DENIED = re.compile(r"permission denied for (?P<kind>[a-z ]+?) (?P<name>.+)$")
-_OWNER = re.compile(r"must be (?P<role>owner|superuser)[\w ]*? (?:of )?(?P<kind>[a-z ]+?) (?P<name>\S+)$")
+_OWNER = re.compile(r"must be owner of (?P<kind>[a-z ]+?) (?P<name>.+)$")
 _HIDES = re.compile(r'affected by row-level security policy for table "(?P<name>.*)"$')
 _GRANTS = {
     "schema": "USAGE ON SCHEMA",
@@ -211,14 +225,18 @@ def _rights(doing: str, said: str, connect: Connect | None) -> UsageError:
         return UsageError(
             "M311",
             f"While {doing}: row security on table {hides['name']} would hide rows from {role}.",
-            f"ALTER ROLE {role} BYPASSRLS, or connect as the owner of the table (without FORCE ROW LEVEL SECURITY):"
+            f"ALTER ROLE {role} BYPASSRLS, or connect as the owner of the table (without FORCE"
+            " ROW LEVEL SECURITY):"
             " rows that cannot be seen cannot be accounted for.",
         )
     if found:
         grant = _GRANTS.get(found["kind"], f"{lacking} ON TABLE")
         cure = f"GRANT {grant} {quote(found['name'])} TO {role}; then run the same command again."
     elif owner := _OWNER.search(said):
-        cure = f"Connect as the owner of {owner['kind']} {owner['name']}, or GRANT the owner's role to {role}."
+        cure = (
+            f"Connect as the owner of {owner['kind']} {owner['name']}, or GRANT the owner's"
+            f" role to {role}."
+        )
     else:
         cure = f"Give {role} the right that the message names, or connect as a role that has it."
     return UsageError("M306", f"While {doing}: {said}.", cure)
@@ -238,18 +256,31 @@ def _missing_rights(conn: Connection, name: str) -> str:
         if _first(
             conn,
             "SELECT true FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND"
-            f" relname = {literal(name)} AND NOT pg_catalog.has_table_privilege(oid, '{one}') LIMIT 1",
+            f" relname = {literal(name)} AND NOT pg_catalog.has_table_privilege(oid, '{one}')"
+            " LIMIT 1",
         )
     ]
     return ", ".join(lacking)
 
 
 def _other(doing: str, said: str, state: str, exc: BaseException) -> MigratorError:
-    about = f" on {exc.diag.table_name}" if isinstance(exc, psycopg.Error) and exc.diag.table_name else ""
-    by = f", constraint {exc.diag.constraint_name}" if isinstance(exc, psycopg.Error) and exc.diag.constraint_name else ""
+    about = (
+        f" on {exc.diag.table_name}"
+        if isinstance(exc, psycopg.Error) and exc.diag.table_name
+        else ""
+    )
+    by = (
+        f", constraint {exc.diag.constraint_name}"
+        if isinstance(exc, psycopg.Error) and exc.diag.constraint_name
+        else ""
+    )
     extra = f" {detail(exc)}" if detail(exc) else ""
     make = UsageError if kind(exc) is Failure.DEFINITION else WorldError
-    cure = "Mend the definition or the table that the message names, and run the same command again."
+    cure = (
+        "Mend the definition or the table that the message names, and run the same command again."
+    )
     if not state:
         cure = "Please report it: the server gave no SQLSTATE."
-    return make("M312", f"While {doing}: {said}{about}{by} (SQLSTATE {state or 'none'}).{extra}", cure)
+    return make(
+        "M312", f"While {doing}: {said}{about}{by} (SQLSTATE {state or 'none'}).{extra}", cure
+    )

@@ -1,4 +1,4 @@
-"""What is there: tables with everything the engine asks about them, from the catalog in one query."""
+"""What is there: tables with everything the engine asks about them, in one query."""
 
 from __future__ import annotations
 
@@ -56,12 +56,14 @@ _COLUMNS = f"""(SELECT json_agg(json_build_object(
 
 _KEY = "(i.indkey::int2[])[0:i.indnkeyatts - 1]"
 
-# indnullsnotdistinct came with 15 and conenforced with 18: read through JSON, where older servers have none.
+# indnullsnotdistinct came with 15 and conenforced with 18: read through JSON, where older servers
+# have none.
 _UNIQUES = f"""(SELECT json_agg(json_build_object(
     'name', x.relname, 'primary', i.indisprimary, 'partial', i.indpred IS NOT NULL,
     'deferrable', NOT i.indimmediate,
     'nulls_not_distinct', coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false),
-    'columns', (SELECT json_agg(a.attname ORDER BY u.at) FROM unnest({_KEY}) WITH ORDINALITY u(num, at)
+    'columns', (SELECT json_agg(a.attname ORDER BY u.at) FROM unnest({_KEY}) WITH ORDINALITY u(num,
+        at)
                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = u.num))
     ORDER BY i.indisprimary DESC, x.relname)
     FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
@@ -79,7 +81,8 @@ def _names(key: str, of: str) -> str:
 _ENFORCED = "coalesce((to_jsonb(o) ->> 'conenforced')::bool, true)"
 
 _CHECKS = f"""(SELECT json_agg(json_build_object('name', o.conname,
-    'expression', pg_get_expr(o.conbin, o.conrelid), 'columns', {_names("o.conkey", "o.conrelid")}) ORDER BY o.conname)
+    'expression', pg_get_expr(o.conbin, o.conrelid), 'columns', {_names("o.conkey", "o.conrelid")})
+        ORDER BY o.conname)
     FROM pg_constraint o WHERE o.conrelid = c.oid AND o.contype = 'c' AND {_ENFORCED})"""
 
 
@@ -89,12 +92,15 @@ def _foreign_keys(mine: str, theirs: str) -> str:
     'schema', n.nspname, 'table', r.relname, 'columns', {_names("o.conkey", "o.conrelid")},
     'referenced_columns', {_names("o.confkey", "o.confrelid")},
     'on_delete', o.confdeltype, 'deferred', o.condeferred) ORDER BY n.nspname, r.relname, o.conname)
-    FROM pg_constraint o JOIN pg_class r ON r.oid = o.{theirs} JOIN pg_namespace n ON n.oid = r.relnamespace
+    FROM pg_constraint o JOIN pg_class r ON r.oid = o.{theirs} JOIN pg_namespace n ON n.oid =
+        r.relnamespace
     WHERE o.{mine} = c.oid AND o.contype = 'f' AND {_ENFORCED}
-      AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = o.conparentid AND p.{mine} = o.{mine}))"""
+      AND NOT EXISTS (SELECT FROM pg_constraint p WHERE p.oid = o.conparentid AND p.{mine} =
+          o.{mine}))"""
 
 
-_TRIGGERS = """(SELECT json_agg(json_build_object('name', g.tgname, 'definition', pg_get_triggerdef(g.oid),
+_TRIGGERS = """(SELECT json_agg(json_build_object('name', g.tgname, 'definition',
+    pg_get_triggerdef(g.oid),
     'on_insert', (g.tgtype & 4) <> 0, 'before', (g.tgtype & 2) <> 0) ORDER BY g.tgname)
     FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D')"""
 
@@ -110,11 +116,14 @@ _POLICIES = """(SELECT json_agg(json_build_object('name', p.policyname, 'definit
 _LEAVES = """(SELECT sum(CASE WHEN l.reltuples < 0 THEN pg_relation_size(l.oid) / 100
             WHEN l.relpages > 0 THEN l.reltuples / l.relpages
                 * (pg_relation_size(l.oid) / current_setting('block_size')::int8)
-            ELSE l.reltuples END)::int8 AS estimated, sum(pg_total_relation_size(l.oid))::int8 AS size
-        FROM pg_class l WHERE l.relkind IN ('r', 'm') AND (l.oid = c.oid OR c.relkind = 'p' AND l.oid IN
+            ELSE l.reltuples END)::int8 AS estimated, sum(pg_total_relation_size(l.oid))::int8 AS
+                size
+        FROM pg_class l WHERE l.relkind IN ('r', 'm') AND (l.oid = c.oid OR c.relkind = 'p' AND
+            l.oid IN
             (SELECT relid FROM pg_partition_tree(c.oid) WHERE isleaf)))"""
 
-_QUERY = f"""SELECT json_build_object('oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind,
+_QUERY = f"""SELECT json_build_object('oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname,
+    'kind', c.relkind,
     'row_security', c.relrowsecurity, 'comment', obj_description(c.oid, 'pg_class'),
     'estimated_rows', coalesce(s.estimated, 0), 'bytes', coalesce(s.size, 0),
     'columns', {_COLUMNS}, 'uniques', {_UNIQUES}, 'checks', {_CHECKS},
@@ -126,13 +135,15 @@ _QUERY = f"""SELECT json_build_object('oid', c.oid::int8, 'schema', n.nspname, '
 
 
 def table(conn: Connection, relation: Relation) -> Table | None:
-    """Read a table, a partitioned table, a view or a foreign table; None where there is none of that name."""
+    """Read a table, partitioned, foreign or a view; None where there is none of that name."""
     return tables(conn, [relation]).get(relation)
 
 
 def tables(conn: Connection, relations: Iterable[Relation]) -> dict[Relation, Table]:
     """Read several relations by one query; those that do not exist are left out."""
-    listed = ", ".join(f"({literal(one.schema)}::name, {literal(one.name)}::name)" for one in relations)
+    listed = ", ".join(
+        f"({literal(one.schema)}::name, {literal(one.name)}::name)" for one in relations
+    )
     if not listed:
         return {}
     found = [_table(one[0]) for one in catalog.ask_one(conn, f"{_QUERY} (VALUES {listed})")]
@@ -142,7 +153,9 @@ def tables(conn: Connection, relations: Iterable[Relation]) -> dict[Relation, Ta
 def _table(said: dict[str, Any]) -> Table:
     return Table(
         relation=Relation(said["schema"], said["name"]),
-        columns=tuple(TableColumn(**{**one, "type": type_from(one["type"])}) for one in said["columns"] or ()),
+        columns=tuple(
+            TableColumn(**{**one, "type": type_from(one["type"])}) for one in said["columns"] or ()
+        ),
         uniques=tuple(Unique(**_with_tuples(one)) for one in said["uniques"] or ()),
         checks=tuple(Check(**_with_tuples(one)) for one in said["checks"] or ()),
         foreign_keys=tuple(_foreign_key(one) for one in said["foreign_keys"] or ()),
@@ -150,7 +163,10 @@ def _table(said: dict[str, Any]) -> Table:
         triggers=tuple(Trigger(**one) for one in said["triggers"] or ()),
         indexes=tuple(said["indexes"] or ()),
         policies=tuple(Policy(**one) for one in said["policies"] or ()),
-        **{name: said[name] for name in ("oid", "kind", "row_security", "comment", "estimated_rows", "bytes")},
+        **{
+            name: said[name]
+            for name in ("oid", "kind", "row_security", "comment", "estimated_rows", "bytes")
+        },
     )
 
 
@@ -169,13 +185,14 @@ def _foreign_key(said: dict[str, Any]) -> ForeignKey:
 
 
 def find(conn: Connection, name: str, search_path: str = "public") -> Relation | None:
-    """Find the relation that a name means: in its schema, or in the first of the search_path that has it."""
+    """Find what a name means: in its schema, or in the first of the search_path that has it."""
     given = Relation.parse(name, default_schema="")
     where = f"= {literal(given.schema)}" if given.schema else "= ANY (current_schemas(false))"
     found = catalog.ask_one(
         conn,
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        f" WHERE c.relkind IN {RELATIONS} AND c.relname = {literal(given.name)} AND n.nspname {where}"
+        f" WHERE c.relkind IN {RELATIONS} AND c.relname = {literal(given.name)} AND n.nspname"
+        f" {where}"
         " ORDER BY array_position(current_schemas(false), n.nspname) LIMIT 1",
         search_path=search_path,
     )
@@ -187,7 +204,8 @@ def similar(conn: Connection, name: str, *, limit: int = 3) -> list[str]:
     found = catalog.ask_one(
         conn,
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        f" WHERE c.relkind IN {RELATIONS} AND {catalog.in_schemas(None, 'n.nspname')} ORDER BY 1, 2",
+        f" WHERE c.relkind IN {RELATIONS} AND {catalog.in_schemas(None, 'n.nspname')} ORDER BY 1,"
+        " 2",
     )
     wanted = Relation.parse(name).name.lower()
     by_name: dict[str, list[str]] = {}

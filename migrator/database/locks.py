@@ -35,7 +35,8 @@ _MODES = (
     "ExclusiveLock",
     "AccessExclusiveLock",
 )
-# For each mode, the weakest modes with which it conflicts: from there upwards, with one gap (SHARE and itself).
+# For each mode, the weakest modes with which it conflicts: from there upwards, with one gap (SHARE
+# and itself).
 _CONFLICTS: dict[str, tuple[str, ...]] = {
     "AccessShareLock": _MODES[7:],
     "RowShareLock": _MODES[6:],
@@ -50,7 +51,7 @@ _CONFLICTS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocker:
-    """A session, or a prepared transaction (without a pid), that holds or awaits a conflicting lock."""
+    """Who holds or awaits a conflicting lock: a session, or without a pid, what was prepared."""
 
     pid: int | None
     user: str
@@ -65,18 +66,23 @@ class Blocker:
         """Say who it is in one line."""
         who = f"pid {self.pid}" if self.pid else "a prepared transaction"
         by = f" of {self.user}" + (f" ({self.application_name})" if self.application_name else "")
-        return f"{who}{by}, {self.state or 'unknown'} for {self.age_seconds:.0f} s: {self.query or 'no query shown'}"
+        state, query = self.state or "in a state not shown", self.query or "no query shown"
+        return f"{who}{by}, {state} for {self.age_seconds:.0f} s: {query}"
 
 
-def blockers(conn: Connection, relation: Relation, *, mode: str = "AccessExclusiveLock") -> list[Blocker]:
-    """List who holds or awaits a lock on the relation that conflicts with `mode`, the oldest first."""
+def blockers(
+    conn: Connection, relation: Relation, *, mode: str = "AccessExclusiveLock"
+) -> list[Blocker]:
+    """List who holds or awaits a lock on the relation in conflict with `mode`, oldest first."""
     found = rows(
         conn,
         f"""
         SELECT l.pid, coalesce(a.usename, p.owner)::text, coalesce(a.application_name, ''),
             CASE WHEN p.gid IS NOT NULL THEN 'prepared as ' || p.gid
-                 WHEN a.backend_type <> 'client backend' THEN a.backend_type ELSE coalesce(a.state, '') END,
-            coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)), 0)::float8,
+                 WHEN a.backend_type <> 'client backend' THEN a.backend_type ELSE coalesce(a.state,
+                     '') END,
+            coalesce(extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, p.prepared)),
+                0)::float8,
             l.mode, l.granted, coalesce(a.query, '')
         FROM pg_catalog.pg_locks l
         JOIN pg_catalog.pg_class c ON c.oid = l.relation
@@ -88,14 +94,22 @@ def blockers(conn: Connection, relation: Relation, *, mode: str = "AccessExclusi
         WHERE l.locktype = 'relation' AND l.database = (SELECT oid FROM pg_catalog.pg_database
             WHERE datname = pg_catalog.current_database())
           AND n.nspname = {literal(relation.schema)} AND c.relname = {literal(relation.name)}
-          AND l.mode = ANY ({text_array(_CONFLICTS[mode])}) AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
+          AND l.mode = ANY ({text_array(_CONFLICTS[mode])}) AND l.pid IS DISTINCT FROM
+              pg_catalog.pg_backend_pid()
         ORDER BY l.granted DESC, 5 DESC""",
     )
     return [_blocker(*one) for one in found]
 
 
 def _blocker(
-    pid: int | None, user: str | None, name: str, state: str, age: float, mode: str, granted: bool, query: str
+    pid: int | None,
+    user: str | None,
+    name: str,
+    state: str,
+    age: float,
+    mode: str,
+    granted: bool,
+    query: str,
 ) -> Blocker:
     return Blocker(
         pid=pid,
@@ -128,9 +142,10 @@ def with_lock_retries(
     connect: Callable[[], Connection] | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Result:
-    """Call `fn`, a whole transaction, until no lock is in its way; M301 names who was, after the last try.
+    """Call `fn`, a whole transaction, until no lock is in its way; after the last try raise M301.
 
-    Every other error passes through as it is. `connect` opens the connection that looks for the blockers.
+    It names who was in the way, looked for by a connection of `connect`. Every other error passes
+    through as it is.
     """
     for attempt in range(1, tries + 1):
         try:
@@ -156,7 +171,9 @@ def _who(connect: Callable[[], Connection] | None, relations: Sequence[Relation]
 
 
 def _refused(error: psycopg.Error, doing: str, tries: int, who: list[Blocker]) -> WorldError:
-    reason = "a lock was not got" if failures.sqlstate(error) == "55P03" else failures.message(error)
+    reason = (
+        "a lock was not got" if failures.sqlstate(error) == "55P03" else failures.message(error)
+    )
     named = "; ".join(map(str, who[:SHOWN_BLOCKERS]))
     more = f" and {len(who) - SHOWN_BLOCKERS} more" if len(who) > SHOWN_BLOCKERS else ""
     blocking = f" In the way: {named}{more}." if who else ""
@@ -164,5 +181,6 @@ def _refused(error: psycopg.Error, doing: str, tries: int, who: list[Blocker]) -
     return WorldError(
         "M301",
         f"While {doing}: {reason}, tried {times}.{blocking}",
-        "Wait for these transactions to end or end them (pg_terminate_backend), and run the same command again.",
+        "Wait for these transactions to end or end them (pg_terminate_backend), and run the same"
+        " command again.",
     )

@@ -1,4 +1,4 @@
-"""A COMMIT whose answer was lost: the server is asked what became of the transaction, nobody guesses."""
+"""A COMMIT whose answer was lost: the server is asked what became of it, nobody guesses."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from migrator.model.errors import WorldError
 from migrator.model.names import literal
 
 DEADLINE = 60.0  # seconds
-PATIENCE = 5.0  # seconds after which a transaction still open is ended: its client is gone, only we know it
+# Seconds after which a transaction still open is ended: its client is gone, and only we know it.
+PATIENCE = 5.0
 POLL = 0.1
 
 
 def committed_or_raise(xid: str, reconnect: Callable[[], Connection], lost: psycopg.Error) -> None:
-    """Return when the transaction of that id (an xid8 as text) is committed; raise M307 when not, or unknown."""
+    """Return when the transaction (an xid8 as text) is committed; else raise M307."""
     fate = fate_of(xid, reconnect)
     if fate == "committed":
         return
@@ -30,7 +31,8 @@ def committed_or_raise(xid: str, reconnect: Callable[[], Connection], lost: psyc
     raise WorldError(
         "M307",
         "The connection was lost during COMMIT, and the server could not say what became of it.",
-        "Run the same command again when the server is reachable; what was committed is found in the ledger.",
+        "Run the same command again when the server is reachable; what was committed is found in"
+        " the ledger.",
     ) from lost
 
 
@@ -63,4 +65,7 @@ def _ask(xid: str, reconnect: Callable[[], Connection], *, end_it: bool) -> str:
 
 
 def _ended(number: str) -> str:
-    return f"SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE backend_xid = ({number})::pg_catalog.xid"
+    return (
+        f"SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE"
+        f" backend_xid = ({number})::pg_catalog.xid"
+    )

@@ -1,4 +1,4 @@
-"""Revisions as they are declared: read from their files without running them, and without Alembic."""
+"""Revisions as declared: read from their files, without running them and without Alembic."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class _File:
 def declared(directory: Path, change: str) -> list[RevisionInfo]:
     """List the revisions of a change from base to head.
 
-    Raises ConfigurationError: no revision has the change as its branch label (M204), or they do not form
-    one line (M205), or a file cannot be read (M207).
+    Raises ConfigurationError: no revision has the change as its branch label (M204), they do not
+    form one line (M205), or a file cannot be read (M207).
     """
     files = list(_files(directory))
     named = [one for one in files if change in one.labels]
@@ -50,7 +50,11 @@ def declared(directory: Path, change: str) -> list[RevisionInfo]:
         raise _no_line(change, f"they also carry the label {foreign[0]}")
     return [
         RevisionInfo(
-            id=one.id, down=one.downs[0] if one.downs else None, doc=one.doc, path=one.path, reversible=one.reversible
+            id=one.id,
+            down=one.downs[0] if one.downs else None,
+            doc=one.doc,
+            path=one.path,
+            reversible=one.reversible,
         )
         for one in chain
     ]
@@ -78,7 +82,9 @@ def _chain(files: list[_File], named: _File) -> list[_File]:
         line.insert(0, before)
     while after := [one for one in files if line[-1].id in one.downs]:
         if len(after) > 1:
-            raise _no_line(change, f"{' and '.join(sorted(one.id for one in after))} both follow {line[-1].id}")
+            raise _no_line(
+                change, f"{' and '.join(sorted(one.id for one in after))} both follow {line[-1].id}"
+            )
         line.append(after[0])
     for one in line:
         if len(one.downs) > 1 or one.depends:
@@ -103,7 +109,8 @@ def _read(path: Path) -> _File | None:
         raise ConfigurationError(
             "M207",
             f"The revision {path} cannot be read: {error}.",
-            "revision, down_revision, branch_labels and depends_on must be plain strings, tuples or None.",
+            "revision, down_revision, branch_labels and depends_on must be plain strings, tuples"
+            " or None.",
         ) from error
     if not facts.get("revision"):
         return None
@@ -124,7 +131,9 @@ def _facts(body: Iterable[ast.stmt]) -> Iterator[tuple[str, Any]]:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in names:
                 yield name, ast.literal_eval(value)
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if name in names:
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if (
+                name in names
+            ):
                 yield name, ast.literal_eval(value)
 
 
@@ -140,11 +149,14 @@ def _does_something(body: Iterable[ast.stmt], function: str) -> bool:
 
 
 def _idle(statement: ast.stmt) -> bool:
-    """Say whether a statement does nothing: a docstring, `pass`, `...`, or the refusal to be implemented."""
+    """Say whether a statement does nothing: a docstring, `pass`, `...`, NotImplementedError."""
     match statement:
         case ast.Pass() | ast.Expr(value=ast.Constant()):
             return True
-        case ast.Raise(exc=ast.Name(id="NotImplementedError") | ast.Call(func=ast.Name(id="NotImplementedError"))):
+        case ast.Raise(
+            exc=ast.Name(id="NotImplementedError")
+            | ast.Call(func=ast.Name(id="NotImplementedError"))
+        ):
             return True
         case _:
             return False
@@ -165,5 +177,6 @@ def _no_line(change: str, why: str) -> ConfigurationError:
     return ConfigurationError(
         "M205",
         f"The revisions of {change} do not form one line from base to head: {why}.",
-        "Give every revision of a change the one before it as down_revision, and depend on no other change.",
+        "Give every revision of a change the one before it as down_revision, and depend on no"
+        " other change.",
     )

@@ -1,4 +1,4 @@
-"""Running revisions: one at a time, each in one transaction under our settings. Alembic is imported here only."""
+"""Running revisions: one at a time, each in one transaction under our settings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,17 +15,36 @@ import psycopg
 
 from migrator.database import failures
 from migrator.database.connect import Connection, Database
+from migrator.database.ddl import tables_locked, tables_made
 from migrator.database.failures import Failure
 from migrator.database.locks import shortened
 from migrator.database.revision_files import RevisionInfo, declared, labels
 from migrator.database.session import execute, pins, rows, settings_with, value
-from migrator.model.errors import ConfigurationError, MigratorError, RefusedError, UsageError, WorldError
+from migrator.model.errors import (
+    ConfigurationError,
+    MigratorError,
+    RefusedError,
+    UsageError,
+    WorldError,
+)
 
 if TYPE_CHECKING:
     from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
     from sqlalchemy import Connection as Alchemy
 
-__all__ = ["RevisionInfo", "applied", "declared", "downgrade", "heads", "labels", "offline_sql", "upgrade"]
+__all__ = [
+    "RevisionInfo",
+    "applied",
+    "declared",
+    "downgrade",
+    "heads",
+    "labels",
+    "offline_sql",
+    "tables_locked",
+    "tables_made",
+    "upgrade",
+]
 
 Direction = Literal["up", "down"]
 
@@ -39,7 +58,7 @@ _ALONE = threading.Lock()
 
 
 def heads(conn: Connection) -> frozenset[str]:
-    """Read the version table: the last applied revision of every change; empty where there is no table."""
+    """Read the last applied revision of every change; none where there is no version table."""
     if value(conn, f"SELECT pg_catalog.to_regclass('{VERSION_TABLE}')::text") is None:
         return frozenset()
     return frozenset(str(one[0]) for one in rows(conn, f"SELECT version_num FROM {VERSION_TABLE}"))
@@ -59,13 +78,15 @@ def upgrade(
     revision_id: str,
     parameters: Mapping[str, Any] | None = None,
     lock_timeout_ms: int = 2_000,
+    guard: Callable[[Connection], None] | None = None,
 ) -> None:
     """Apply exactly this revision in one transaction; the schema of the version table must exist.
 
-    Raises M201 (its SQL failed), M202 (an object is there already), M203 (it refused by itself), M208 (not
-    its turn); a lock that is not got leaves as an error of psycopg, for `with_lock_retries`.
+    Raises M201 (its SQL failed), M202 (an object is there already), M203 (it refused by itself),
+    M208 (not its turn); a lock not got leaves as an error of psycopg, for `with_lock_retries`.
+    `guard` runs first in the same transaction and may refuse by raising.
     """
-    _run(database, directory, change, revision_id, parameters or {}, lock_timeout_ms, "up")
+    _run(database, directory, change, revision_id, parameters or {}, lock_timeout_ms, "up", guard)
 
 
 def downgrade(
@@ -75,9 +96,13 @@ def downgrade(
     revision_id: str,
     parameters: Mapping[str, Any] | None = None,
     lock_timeout_ms: int = 2_000,
+    guard: Callable[[Connection], None] | None = None,
 ) -> None:
-    """Undo exactly this revision in one transaction; raises as `upgrade` does, and M206 where it has no way back."""
-    _run(database, directory, change, revision_id, parameters or {}, lock_timeout_ms, "down")
+    """Undo exactly this revision in one transaction.
+
+    Raises as `upgrade` does, and M206 where the revision has no way back.
+    """
+    _run(database, directory, change, revision_id, parameters or {}, lock_timeout_ms, "down", guard)
 
 
 def offline_sql(
@@ -93,8 +118,9 @@ def offline_sql(
     config = _config(directory, change, parameters or {}, said)
     start = info.down if direction == "up" else info.id
     with _explained(info):
-        _with_alembic(config, info, direction, as_sql=True, starting_rev=start)
-    return _without_bookkeeping(said.getvalue())
+        doubled = _with_alembic(config, info, direction, as_sql=True, starting_rev=start)
+    written = said.getvalue().replace("%%", "%") if doubled else said.getvalue()
+    return _without_bookkeeping(written)
 
 
 def _chosen(directory: Path, change: str, revision_id: str, direction: Direction) -> RevisionInfo:
@@ -102,11 +128,14 @@ def _chosen(directory: Path, change: str, revision_id: str, direction: Direction
     info = next((one for one in chain if one.id == revision_id), None)
     if info is None:
         known = ", ".join(one.id for one in chain)
-        raise ConfigurationError("M204", f"{change} has no revision {revision_id}.", f"It has: {known}.")
+        raise ConfigurationError(
+            "M204", f"{change} has no revision {revision_id}.", f"It has: {known}."
+        )
     if direction == "down" and not info.reversible:
         raise ConfigurationError(
             "M206",
-            f"Revision {info.id} ({info.doc or info.path.name}) has no downgrade that does anything.",
+            f"Revision {info.id} ({info.doc or info.path.name}) has no downgrade that does"
+            " anything.",
             f"Write downgrade() in {info.path}: it must take away what upgrade() made.",
         )
     return info
@@ -120,10 +149,13 @@ def _run(
     parameters: Mapping[str, Any],
     lock_timeout_ms: int,
     direction: Direction,
+    guard: Callable[[Connection], None] | None,
 ) -> None:
     info = _chosen(directory, change, revision_id, direction)
     config = _config(directory, change, parameters, io.StringIO())
     with _explained(info), _transaction(database, lock_timeout_ms) as (connection, driver):
+        if guard is not None:
+            guard(driver)
         _check_turn(info, heads(driver), direction)
         config.attributes["connection"] = connection
         _with_alembic(config, info, direction)
@@ -131,7 +163,8 @@ def _run(
             raise ConfigurationError(
                 "M203",
                 f"{directory / 'env.py'} did not run revision {info.id}.",
-                "env.py must use config.attributes['connection'] and version_table_schema='migrator'.",
+                "env.py must use config.attributes['connection'] and"
+                " version_table_schema='migrator'.",
             )
 
 
@@ -158,7 +191,9 @@ def _transaction(database: Database, lock_timeout_ms: int) -> Iterator[tuple[Alc
             yield connection, driver
 
 
-def _config(directory: Path, change: str, parameters: Mapping[str, Any], said: io.StringIO) -> Config:
+def _config(
+    directory: Path, change: str, parameters: Mapping[str, Any], said: io.StringIO
+) -> Config:
     from alembic.config import Config  # noqa: PLC0415 slow, and for these verbs only
 
     config = Config(output_buffer=said, stdout=io.StringIO())
@@ -168,8 +203,11 @@ def _config(directory: Path, change: str, parameters: Mapping[str, Any], said: i
     return config
 
 
-def _with_alembic(config: Config, info: RevisionInfo, direction: Direction, **options: Any) -> None:
-    """Let env.py run exactly one step, and keep whatever it prints off stdout."""
+def _with_alembic(config: Config, info: RevisionInfo, direction: Direction, **options: Any) -> bool:
+    """Let env.py run exactly one step, and keep whatever it prints off stdout.
+
+    Says whether SQLAlchemy doubled every percent sign, for a driver that would halve them again.
+    """
     from alembic.runtime.environment import EnvironmentContext  # noqa: PLC0415
     from alembic.runtime.migration import RevisionStep  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415
@@ -182,21 +220,39 @@ def _with_alembic(config: Config, info: RevisionInfo, direction: Direction, **op
         def only_this(*_: Any) -> list[RevisionStep]:
             return [step]
 
-        with EnvironmentContext(config, script, fn=only_this, **options):
+        with EnvironmentContext(config, script, fn=only_this, **options) as environment:
             script.run_env()
+            return _doubles_percents(environment)
+
+
+def _doubles_percents(environment: EnvironmentContext) -> bool:
+    try:
+        dialect = environment.get_context().dialect
+    except Exception as error:  # Alembic raises nothing more special where env.py did nothing
+        raise RuntimeError("env.py configured no context.") from error
+    return dialect.paramstyle in {"format", "pyformat"}
 
 
 def _check_turn(info: RevisionInfo, found: frozenset[str], direction: Direction) -> None:
     if direction == "down" and info.id not in found:
         raise RefusedError(
             "M208",
-            f"Revision {info.id} is not the last applied one of its change, so it cannot be undone now.",
+            f"Revision {info.id} is not the last applied one of its change, so it cannot be"
+            " undone now.",
             "Undo the revisions after it first.",
         )
-    if direction == "up" and (info.id in found or (info.down is not None and info.down not in found)):
-        done = f"{info.id} is applied already" if info.id in found else f"{info.down} is not the last applied one"
+    if direction == "up" and (
+        info.id in found or (info.down is not None and info.down not in found)
+    ):
+        done = (
+            f"{info.id} is applied already"
+            if info.id in found
+            else f"{info.down} is not the last applied one"
+        )
         raise RefusedError(
-            "M208", f"It is not the turn of revision {info.id}: {done}.", "Run the same command again; look at `status`."
+            "M208",
+            f"It is not the turn of revision {info.id}: {done}.",
+            "Run the same command again; look at `status`.",
         )
 
 
@@ -207,7 +263,7 @@ def _explained(info: RevisionInfo) -> Iterator[None]:
         yield
     except MigratorError:
         raise
-    except Exception as error:  # noqa: BLE001 a revision is the user's code and may raise anything
+    except Exception as error:  # a revision is the user's code and may raise anything
         cause = error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)
         if not isinstance(cause, psycopg.Error):
             raise _refused(info, error) from error
@@ -226,7 +282,8 @@ def _failed(info: RevisionInfo, cause: psycopg.Error, statement: str) -> Migrato
         return RefusedError(
             "M202",
             f"While {doing}: {said} ({state}){at}.",
-            "Something of that name is there already, and nobody recorded who made it. Compare it with the"
+            "Something of that name is there already, and nobody recorded who made it. Compare it"
+            " with the"
             " revision; then adopt it, or rename or drop it, and run the same command again.",
         )
     return WorldError(

@@ -32,10 +32,13 @@ class ServerFacts:
 
 
 _FACTS = """SELECT current_setting('server_version_num')::int AS version_num,
-    current_setting('server_version') AS version, current_database()::text AS database, current_user::text AS user,
-    r.rolsuper AS is_superuser, r.rolbypassrls OR r.rolsuper AS bypassrls, pg_is_in_recovery() AS in_recovery,
+    current_setting('server_version') AS version, current_database()::text AS database,
+        current_user::text AS user,
+    r.rolsuper AS is_superuser, r.rolbypassrls OR r.rolsuper AS bypassrls, pg_is_in_recovery() AS
+        in_recovery,
     current_setting('default_transaction_read_only')::bool AS read_only,
-    current_setting('server_encoding') AS encoding, current_setting('default_transaction_isolation') AS isolation,
+    current_setting('server_encoding') AS encoding,
+        current_setting('default_transaction_isolation') AS isolation,
     has_function_privilege('pg_control_system()', 'EXECUTE') AS may_ask
     FROM pg_roles r WHERE r.rolname = current_user"""
 
@@ -83,7 +86,7 @@ _KEEPERS = {
 
 
 def foreign_version_tables(conn: Connection) -> list[str]:
-    """Say, in a sentence each, which other tools keep their books in this database; they are never touched."""
+    """Say, in a sentence each, which other tools keep books here; they are never touched."""
     found = catalog.ask_one(
         conn,
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
@@ -91,7 +94,8 @@ def foreign_version_tables(conn: Connection) -> list[str]:
         f" AND {catalog.in_schemas(None, 'n.nspname')} ORDER BY 1, 2",
     )
     return [
-        f"{schema}.{name} belongs to {_KEEPERS[name]}: that tool also changes this schema; migrator does not touch"
+        f"{schema}.{name} belongs to {_KEEPERS[name]}: that tool also changes this schema;"
+        " migrator does not touch"
         " its table, and does not tell it what it did."
         for schema, name in found
     ]

@@ -52,10 +52,10 @@ def transaction(
     work_mem: str | None = None,
     reconnect: Callable[[], Connection] | None = None,
 ) -> Iterator[Connection]:
-    """Run the block in one transaction under our settings, which end with it; COMMIT unless it raises.
+    """Run the block in one transaction under our settings, which end with it; then COMMIT.
 
-    With `reconnect`, a COMMIT whose answer is lost is decided by asking the server for the transaction's
-    fate: the block then counts as done, though its connection is gone, or the loss is raised (M307).
+    With `reconnect`, the server is asked about a COMMIT whose answer is lost: the block counts as
+    done, though its connection is gone, or the loss is raised (M307).
     Raises the errors of psycopg as they are, but for a write in a READ ONLY transaction (M308).
     """
     if conn.info.transaction_status in {TransactionStatus.INTRANS, TransactionStatus.INERROR}:
@@ -84,7 +84,7 @@ def transaction(
 def settings_with(
     *, search_path: str, lock_timeout_ms: int, statement_timeout_ms: int = 0, **others: str
 ) -> dict[str, str]:
-    """List all settings of a transaction: the fixed ones, and those that differ from one to the next."""
+    """List all settings of a transaction: the fixed ones, and those of its own."""
     return {
         **PINS,
         "search_path": _temporary_last(search_path),
@@ -96,12 +96,15 @@ def settings_with(
 
 def pins(settings: Mapping[str, str]) -> str:
     """Write the one statement that sets all of these until the end of the transaction."""
-    calls = (f"pg_catalog.set_config({literal(name)}, {literal(value)}, true)" for name, value in settings.items())
+    calls = (
+        f"pg_catalog.set_config({literal(name)}, {literal(value)}, true)"
+        for name, value in settings.items()
+    )
     return f"SELECT {', '.join(calls)}"
 
 
 def roll_back(conn: Connection, error: BaseException) -> None:
-    """Roll back after an error; what goes wrong in doing so is noted on that error and never replaces it."""
+    """Roll back after an error; what goes wrong then is noted on it and never replaces it."""
     if conn.closed or conn.info.transaction_status == TransactionStatus.IDLE:
         return
     try:
@@ -111,7 +114,7 @@ def roll_back(conn: Connection, error: BaseException) -> None:
 
 
 def rows(conn: Connection, sql: str, params: Parameters = None) -> list[Row]:
-    """Execute and fetch everything; without `params` the text is sent as it is, so that % means nothing."""
+    """Execute and fetch all; without `params` the text is sent as it is, and % means nothing."""
     return conn.execute(text(sql), params).fetchall()
 
 
@@ -132,7 +135,7 @@ def execute(conn: Connection, sql: str, params: Parameters = None) -> int:
 
 
 def results(conn: Connection, sql: str) -> list[list[Row]]:
-    """Execute several statements in one message and fetch the rows of each; no rows where one gives none."""
+    """Execute several statements in one message and fetch the rows of each."""
     cursor = conn.execute(text(sql))
     found = [cursor.fetchall() if cursor.description else []]
     while cursor.nextset():
@@ -143,20 +146,30 @@ def results(conn: Connection, sql: str) -> list[list[Row]]:
 def text(sql: str) -> bytes:
     """Make SQL ready to be sent; a NUL would silently cut the statement off where it stands."""
     if "\0" in sql:
-        raise UsageError("M314", "An SQL text holds a NUL character.", "Take it out of the definition.")
+        raise UsageError(
+            "M314", "An SQL text holds a NUL character.", "Take it out of the definition."
+        )
     return sql.encode()
 
 
 def _temporary_last(search_path: str) -> str:
-    """Look into the temporary schema last: behind a pooler it may hold the tables of another client."""
+    """Look up temporary tables last: behind a pooler they may be those of another client."""
     names = [one.strip().strip('"') for one in search_path.split(",")]
-    return search_path if "pg_temp" in names or not search_path.strip() else f"{search_path}, pg_temp"
+    return (
+        search_path if "pg_temp" in names or not search_path.strip() else f"{search_path}, pg_temp"
+    )
 
 
 def _begin(
-    conn: Connection, read_only: bool, isolation: Isolation, settings: Mapping[str, str], *, ask_xid: bool
+    conn: Connection,
+    read_only: bool,
+    isolation: Isolation,
+    settings: Mapping[str, str],
+    *,
+    ask_xid: bool,
 ) -> str | None:
-    # READ WRITE is never asked for: a server or role that is read-only by default is so for a reason.
+    # READ WRITE is never asked for: a server or role that is read-only by default is so for a
+    # reason.
     mode = ", READ ONLY" if read_only else ""
     tail = ", pg_catalog.pg_current_xact_id()::text" if ask_xid else ""
     message = f"BEGIN ISOLATION LEVEL {isolation.upper()}{mode}; {pins(settings)}{tail}"
@@ -166,7 +179,11 @@ def _begin(
 
 def _commit(conn: Connection, xid: str | None, reconnect: Callable[[], Connection] | None) -> None:
     if conn.info.transaction_status == TransactionStatus.IDLE:
-        raise BugError("M319", "A statement ended the transaction it ran in.", "Take COMMIT and ROLLBACK out of the SQL.")
+        raise BugError(
+            "M319",
+            "A statement ended the transaction it ran in.",
+            "Take COMMIT and ROLLBACK out of the SQL.",
+        )
     try:
         status = conn.execute("COMMIT").statusmessage
     except psycopg.OperationalError as lost:
@@ -174,13 +191,20 @@ def _commit(conn: Connection, xid: str | None, reconnect: Callable[[], Connectio
             raise
         proof.committed_or_raise(xid, reconnect, lost)
         return
-    if status != "COMMIT":  # the server answers ROLLBACK, without an error, after one that was swallowed
-        raise BugError("M319", "The transaction had failed before its COMMIT, and nobody said so.", "Please report it.")
+    if (
+        status != "COMMIT"
+    ):  # the server answers ROLLBACK, without an error, after one that was swallowed
+        raise BugError(
+            "M319",
+            "The transaction had failed before its COMMIT, and nobody said so.",
+            "Please report it.",
+        )
 
 
 def _wrote(error: psycopg.Error) -> UsageError:
     return UsageError(
         "M308",
         f"Something tried to write in a transaction that only reads: {error.diag.message_primary}.",
-        "A definition, a view or a function it calls changes data (a sequence counts); take that out of it.",
+        "A definition, a view or a function it calls changes data (a sequence counts); take that"
+        " out of it.",
     )

@@ -21,7 +21,7 @@ from migrator.model.names import quote
 
 @dataclass(frozen=True, slots=True)
 class ShapeUnavailable:
-    """Why no copy of the shape could be made; nothing is then known about types before `expand` ran."""
+    """Why no copy could be made; nothing is then known of new types before `expand` ran."""
 
     reason: str
 
@@ -43,11 +43,27 @@ class _Entry:
 
 
 # No types hang on these, so that a scratch server may do without them.
-_OPTIONAL = frozenset({
-    "ACL", "COMMENT", "DEFAULT ACL", "EVENT TRIGGER", "EXTENSION", "FK CONSTRAINT", "FUNCTION", "MATERIALIZED VIEW DATA",
-    "POLICY", "PROCEDURE", "PUBLICATION", "PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA", "ROW SECURITY", "RULE",
-    "SECURITY LABEL", "SERVER", "SETTING", "STATISTICS", "SUBSCRIPTION", "TRIGGER", "USER MAPPING", "FOREIGN DATA WRAPPER",
-})  # fmt: skip
+_OPTIONAL = frozenset(
+    {
+        "ACL",
+        "COMMENT",
+        "DEFAULT ACL",
+        "EVENT TRIGGER",
+        "EXTENSION",
+        "FK CONSTRAINT",
+        "FOREIGN DATA WRAPPER",
+        "FUNCTION",
+        "POLICY",
+        "PROCEDURE",
+        "ROW SECURITY",
+        "RULE",
+        "SERVER",
+        "SETTING",
+        "STATISTICS",
+        "TRIGGER",
+        "USER MAPPING",
+    }
+)
 
 _OPTIONS = (
     "--schema-only",
@@ -63,8 +79,11 @@ _OPTIONS = (
     "--lock-wait-timeout=5000",
 )
 
-_HEADING = re.compile(r"^--\n-- Name: (?P<name>.*?); Type: (?P<kind>[A-Z ]+); Schema: .*\n--\n", re.MULTILINE)
-_RESTRICT = re.compile(r"^\\(?:un)?restrict [A-Za-z0-9]+$", re.MULTILINE)
+_HEADING = re.compile(
+    r"^--\n-- Name: (?P<name>.*?); Type: (?P<kind>[A-Z ]+); Schema: .*\n--\n", re.MULTILINE
+)
+# Since August 2025 a dump is framed by two commands for psql, with a token of its own.
+_RESTRICT = re.compile(r"^\\restrict (\w+)$", re.MULTILINE)
 
 
 def copy_schema(source_url: str, scratch_url: str, pg_dump: Path) -> Shape | ShapeUnavailable:
@@ -84,21 +103,35 @@ def _dump(url: str, pg_dump: Path) -> str | ShapeUnavailable:
     secrets = {"PGPASSWORD": parts.pop("password", None)}
     hidden = [parts.pop(name) for name in list(parts) if "password" in name]
     command = [str(pg_dump), *_OPTIONS, f"--dbname={make_conninfo(**parts)}"]
-    environment = {**os.environ, **{name: value for name, value in secrets.items() if value}, "LC_ALL": "C"}
+    environment = {
+        **os.environ,
+        **{name: value for name, value in secrets.items() if value},
+        "LC_ALL": "C",
+    }
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, timeout=300, check=False)  # noqa: S603 our own words
+        done = subprocess.run(  # noqa: S603 our own words, and no shell
+            command, env=environment, capture_output=True, timeout=300, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return ShapeUnavailable(f"{pg_dump} cannot be run: {type(error).__name__}")
     if done.returncode != 0:
         said = failures.masked_text(" ".join(done.stderr.decode(errors="replace").split()))
-        key = "; the key of its client certificate has a password, which pg_dump cannot be given" if hidden else ""
+        key = (
+            "; the key of its client certificate has a password, which pg_dump cannot be given"
+            if hidden
+            else ""
+        )
         return ShapeUnavailable(f"pg_dump failed: {said}{key}")
     return done.stdout.decode()
 
 
 def _entries(dump: str) -> Iterator[_Entry]:
     """Cut a dump into its objects; what stands before the first one are settings."""
-    plain = _RESTRICT.sub("", dump)
+    first = _HEADING.search(dump)
+    token = _RESTRICT.search(dump, 0, first.start() if first else 0)
+    plain = (
+        re.sub(rf"^\\(?:un)?restrict {token[1]}$", "", dump, flags=re.MULTILINE) if token else dump
+    )
     found = list(_HEADING.finditer(plain))
     ends = [one.start() for one in found[1:]] + [len(plain)]
     for line in plain[: found[0].start()].splitlines() if found else ():
@@ -121,7 +154,9 @@ def _load(conn: Connection, entries: list[_Entry]) -> Shape | ShapeUnavailable:
     if needed:
         execute(conn, "ROLLBACK")
         first = next((one for one in left if one.kind == "EXTENSION"), needed[0])
-        return ShapeUnavailable(f"{first.kind.lower()} {first.name} cannot be made there: {why[first]}")
+        return ShapeUnavailable(
+            f"{first.kind.lower()} {first.name} cannot be made there: {why[first]}"
+        )
     execute(conn, "COMMIT")
     return Shape(tuple(f"{one.kind.lower()} {one.name}: {why[one]}" for one in left))
 
@@ -147,18 +182,27 @@ def _fitting(entry: _Entry) -> str:
 
 # What defaults call most; the types are what matters here, the values are never used.
 _STAND_INS = {
-    "uuid-ossp": ("uuid_generate_v1() RETURNS uuid", "uuid_generate_v1mc() RETURNS uuid", "uuid_generate_v4() RETURNS uuid"),
+    "uuid-ossp": (
+        "uuid_generate_v1() RETURNS uuid",
+        "uuid_generate_v1mc() RETURNS uuid",
+        "uuid_generate_v4() RETURNS uuid",
+    ),
     "pgcrypto": ("gen_random_uuid() RETURNS uuid", "gen_random_bytes(integer) RETURNS bytea"),
 }
 
 
 def _stand_in(conn: Connection, entry: _Entry) -> bool:
     """Make functions of the right types for an extension that the scratch server lacks."""
-    found = re.search(r'CREATE EXTENSION (?:IF NOT EXISTS )?"?([\w-]+)"? WITH SCHEMA "?([^";]+)"?;', entry.sql)
+    found = re.search(
+        r'CREATE EXTENSION (?:IF NOT EXISTS )?"?([\w-]+)"? WITH SCHEMA "?([^";]+)"?;', entry.sql
+    )
     if entry.kind != "EXTENSION" or not found or found[1] not in _STAND_INS:
         return False
     with conn.transaction():
         for signature in _STAND_INS[found[1]]:
             body = "SELECT NULL::" + signature.rpartition(" ")[2]
-            execute(conn, f"CREATE FUNCTION {quote(found[2])}.{signature} LANGUAGE sql VOLATILE AS '{body}'")
+            execute(
+                conn,
+                f"CREATE FUNCTION {quote(found[2])}.{signature} LANGUAGE sql VOLATILE AS '{body}'",
+            )
     return True

@@ -15,10 +15,12 @@ from migrator.model.tables import TypeOf
 
 Cast = Literal["i", "a", "e", "io"]
 
-# The innermost type of a domain, through domains over domains, and whether any of them forbids NULL.
+# The innermost type of a domain, through domains over domains, and whether any of them forbids
+# NULL.
 _BASE = """(WITH RECURSIVE d(oid, base, forbids, depth) AS (
     SELECT p.oid, p.typbasetype, p.typnotnull, 0 FROM pg_type p WHERE p.oid = {oid}
-    UNION ALL SELECT p.oid, p.typbasetype, p.typnotnull, d.depth + 1 FROM d JOIN pg_type p ON p.oid = d.base)
+    UNION ALL SELECT p.oid, p.typbasetype, p.typnotnull, d.depth + 1 FROM d JOIN pg_type p ON p.oid
+        = d.base)
     SELECT {what} FROM d)"""
 
 _INNERMOST = "(array_agg(oid ORDER BY depth DESC))[1]"
@@ -37,9 +39,11 @@ def forbids_null(oid: str) -> str:
 def type_json(oid: str, modifier: str) -> str:
     """Write the SQL that describes a type as JSON, for `type_from`."""
     return f"""(SELECT json_build_object(
-        'oid', t.oid::int8, 'name', format_type(t.oid, {modifier}), 'base', t.typname, 'schema', n.nspname,
+        'oid', t.oid::int8, 'name', format_type(t.oid, {modifier}), 'base', t.typname, 'schema',
+            n.nspname,
         'kind', t.typtype, 'modifier', {modifier},
-        'element', (SELECT e.typname FROM pg_type e WHERE t.typcategory = 'A' AND e.oid = t.typelem),
+        'element', (SELECT e.typname FROM pg_type e WHERE t.typcategory = 'A' AND e.oid =
+            t.typelem),
         'labels', (SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_enum l
                    WHERE t.typtype IN ('e', 'd') AND l.enumtypid = {base_of("t.oid")}))
         FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = {oid})"""
@@ -55,8 +59,13 @@ def types(conn: Connection, wanted: Iterable[tuple[int, int]]) -> list[TypeOf]:
     pairs = list(wanted)
     if not pairs:
         return []
-    listed = ", ".join(f"({at}, {oid}::oid, {modifier})" for at, (oid, modifier) in enumerate(pairs))
-    query = f"SELECT {type_json('w.oid', 'w.modifier')} FROM (VALUES {listed}) w(at, oid, modifier) ORDER BY w.at"
+    listed = ", ".join(
+        f"({at}, {oid}::oid, {modifier})" for at, (oid, modifier) in enumerate(pairs)
+    )
+    query = (
+        f"SELECT {type_json('w.oid', 'w.modifier')} FROM (VALUES {listed}) w(at, oid,"
+        " modifier) ORDER BY w.at"
+    )
     return [type_from(one[0]) for one in catalog.ask_one(conn, query)]
 
 
@@ -86,7 +95,7 @@ def _result_types(conn: Connection, sql: str) -> list[tuple[str, int, int]]:
 
 
 def type_named(conn: Connection, name: str) -> TypeOf | None:
-    """Find a type by the text by which SQL names it, modifiers included; None where there is none."""
+    """Find a type by the text that names it in SQL, modifiers included; None where none is."""
     absent = (
         psycopg.errors.UndefinedObject,
         psycopg.errors.UndefinedTable,
@@ -95,12 +104,17 @@ def type_named(conn: Connection, name: str) -> TypeOf | None:
         psycopg.errors.DataError,
     )
     try:
-        with conn.transaction():  # a savepoint where a transaction is open, for it must outlive the error
+        with (
+            conn.transaction()
+        ):  # a savepoint where a transaction is open, for it must outlive the error
             oid = value(conn, f"SELECT pg_catalog.to_regtype({literal(name)})::oid::int8")
             if oid is None:
                 return None
-            # Only a result says the modifier; a domain, which shows there as the type under it, has none.
-            _, shown, modifier = _result_types(conn, f"SELECT CAST(NULL AS {name}) AS x WHERE false")[0]
+            # Only a result says the modifier; a domain, which shows there as the type under it,
+            # has none.
+            _, shown, modifier = _result_types(
+                conn, f"SELECT CAST(NULL AS {name}) AS x WHERE false"
+            )[0]
     except absent:
         return None
     return types(conn, [(oid, modifier if shown == oid else -1)])[0]
@@ -109,11 +123,13 @@ def type_named(conn: Connection, name: str) -> TypeOf | None:
 def cast_context(conn: Connection, from_oid: int, to_oid: int) -> Cast | None:
     """Say how a value of one type becomes one of another.
 
-    'i' implicitly, 'a' by assignment, 'e' by an explicit cast, 'io' through its text, None not at all.
+    'i' implicitly, 'a' by assignment, 'e' by an explicit cast, 'io' through its text, None never.
     """
     if from_oid == to_oid:
         return "i"
-    found: Cast | None = catalog.value(conn, _cast_query(f"{int(from_oid)}::oid", f"{int(to_oid)}::oid"))
+    found: Cast | None = catalog.value(
+        conn, _cast_query(f"{int(from_oid)}::oid", f"{int(to_oid)}::oid")
+    )
     return found
 
 
@@ -125,13 +141,14 @@ def _cast_query(one: str, other: str) -> str:
         SELECT CASE WHEN arrays THEN {base_of("a.typelem")} ELSE ends.f END AS f,
                CASE WHEN arrays THEN {base_of("b.typelem")} ELSE ends.t END AS t
         FROM ends JOIN pg_type a ON a.oid = ends.f JOIN pg_type b ON b.oid = ends.t,
-             LATERAL (SELECT a.typcategory = 'A' AND b.typcategory = 'A' AND a.typelem <> 0 AND b.typelem <> 0) x(arrays))
+             LATERAL (SELECT a.typcategory = 'A' AND b.typcategory = 'A' AND a.typelem <> 0 AND
+                 b.typelem <> 0) x(arrays))
     SELECT CASE
         WHEN pair.f = pair.t OR a.oid = 'unknown'::regtype THEN 'i'
         WHEN c.castcontext IS NOT NULL AND c.castmethod <> 'i' THEN c.castcontext::text
         WHEN c.castcontext IS NOT NULL THEN 'io'
-        WHEN (a.typcategory = 'S') <> (b.typcategory = 'S') AND a.typtype <> 'p' AND b.typtype <> 'p' THEN 'io'
+        WHEN (a.typcategory = 'S') <> (b.typcategory = 'S') AND a.typtype <> 'p' AND b.typtype <>
+            'p' THEN 'io'
         WHEN a.typcategory = 'S' AND b.typcategory = 'S' THEN 'io' END
     FROM pair JOIN pg_type a ON a.oid = pair.f JOIN pg_type b ON b.oid = pair.t
     LEFT JOIN pg_cast c ON c.castsource = pair.f AND c.casttarget = pair.t"""
-

@@ -13,22 +13,35 @@ from migrator.model.errors import UsageError
 
 HIDDEN = "***"
 # What may be shown of a query string; everything else could be a secret.
-SHOWN = frozenset({"sslmode", "sslrootcert", "target_session_attrs", "application_name", "service", "connect_timeout"})
-# Parameters by which other tools size their own pools; libpq refuses them, and they mean nothing to us.
+SHOWN = frozenset(
+    {
+        "sslmode",
+        "sslrootcert",
+        "target_session_attrs",
+        "application_name",
+        "service",
+        "connect_timeout",
+    }
+)
+# Parameters by which other tools size their own pools; libpq refuses them, and they mean nothing
+# to us.
 FOREIGN_POOLS = frozenset({"pgbouncer", "connection_limit", "pool_timeout"})
 
 _SCHEME = re.compile(r"^postgres(?:ql)?(?:\+\w+)?://", re.IGNORECASE)
-_KEYWORD_SECRET = re.compile(r"(\w*(?:password|passphrase|secret|key)\w*\s*=\s*)('(?:[^'\\]|\\.)*'?|\S+)", re.IGNORECASE)
+_KEYWORD_SECRET = re.compile(
+    r"(\w*(?:password|passphrase|secret|key)\w*\s*=\s*)('(?:[^'\\]|\\.)*'?|\S+)", re.IGNORECASE
+)
 
 
 def normalise(url: str) -> str:
-    """Bring a URL or a key=value string to the form that psycopg takes; refuse what is neither (M313)."""
+    """Bring a URL or a key=value string to the form that psycopg takes; M313 for all else."""
     text = _for_libpq(url)
     try:
         parts = conninfo_to_dict(text)
     except ProgrammingError as error:
         raise _unreadable(url) from error
-    # A password with a bare @ or / is read as something else, by libpq too: better to ask than to guess.
+    # A password with a bare @ or / is read as something else, by libpq too: better to ask than to
+    # guess.
     if "@" in str(parts.get("host", "")) or not re.fullmatch(r"[\d,]*", str(parts.get("port", ""))):
         raise _unreadable(url)
     if _SCHEME.match(text) and "@" in text.partition("?")[0].partition("//")[2].partition("/")[2]:
@@ -38,7 +51,11 @@ def normalise(url: str) -> str:
 
 def parts_of(url: str) -> dict[str, str]:
     """Take an address apart, by the names that libpq gives to its parts."""
-    return {name: str(value) for name, value in conninfo_to_dict(normalise(url)).items() if value is not None}
+    return {
+        name: str(value)
+        for name, value in conninfo_to_dict(normalise(url)).items()
+        if value is not None
+    }
 
 
 def for_sqlalchemy(url: str) -> str:
@@ -52,11 +69,12 @@ def for_sqlalchemy(url: str) -> str:
     if re.fullmatch(r"[\w.-]+", parts.get("host", "")) and "," not in parts.get("port", ""):
         host = parts.pop("host") + (f":{parts.pop('port')}" if "port" in parts else "")
     query = "&".join(f"{name}={quote(value, safe='')}" for name, value in parts.items())
-    return f"postgresql+psycopg://{login}{'@' if login else ''}{host}/{database}{'?' if query else ''}{query}"
+    at, mark = "@" if login else "", "?" if query else ""
+    return f"postgresql+psycopg://{login}{at}{host}/{database}{mark}{query}"
 
 
 def masked(url: str) -> str:
-    """Show an address without its password and without what its query string may hide; never fails."""
+    """Show an address without its password and other secrets; never fails."""
     try:
         parts = parts_of(url)
     except UsageError:
@@ -65,8 +83,12 @@ def masked(url: str) -> str:
     host, port = parts.pop("host", parts.pop("hostaddr", "")), parts.pop("port", "")
     place = f"{host}:{port}" if port else host
     database = parts.pop("dbname", "")
-    query = "&".join(f"{name}={value if name in SHOWN else HIDDEN}" for name, value in parts.items())
-    return f"postgresql://{login}{'@' if login else ''}{place}/{database}{'?' if query else ''}{query}"
+    query = "&".join(
+        f"{name}={value if name in SHOWN else HIDDEN}" for name, value in parts.items()
+    )
+    return (
+        f"postgresql://{login}{'@' if login else ''}{place}/{database}{'?' if query else ''}{query}"
+    )
 
 
 def database_name(url: str) -> str:
@@ -91,11 +113,10 @@ def _unreadable(url: str) -> UsageError:
     return UsageError(
         "M313",
         f"{_crudely_masked(url)} is not an address of a PostgreSQL database.",
-        "Write postgresql://user:password@host:5432/database; characters such as @ : / ? # % in the user or"
+        "Write postgresql://user:password@host:5432/database; characters such as @ : / ? # % in"
+        " the user or"
         " password are percent-encoded (@ is %40).",
     )
-
-
 
 
 def _crudely_masked(url: str) -> str:

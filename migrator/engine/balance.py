@@ -71,6 +71,7 @@ def balance(conn: Connection, counted: Counted) -> Balance:
         foreign=_foreign(conn, counted),
         target_rows=_target_rows(conn, projection),
         flags=flags,
+        recorded=not foretold,
         seconds=time.monotonic() - begun,
     )
 

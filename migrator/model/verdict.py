@@ -76,7 +76,8 @@ class Unaccounted:
 class Balance:
     """Where every row of one backfill's source is, recomputed from the tables in one snapshot.
 
-    source = moved + merged + skipped + quarantined + dismissed + pending, and unaccounted must be 0.
+    source = moved + merged + skipped + quarantined + dismissed + pending, and unaccounted must be 0. `recorded` is False
+    where the backfill never ran, and the terms say what will become of the rows.
     """
 
     backfill: str
@@ -89,6 +90,7 @@ class Balance:
     foreign: int = 0
     target_rows: int = 0
     flags: Mapping[str, int] = field(default_factory=dict)
+    recorded: bool = True
     seconds: float = 0.0
 
     def rows(self, disposition: str) -> int:

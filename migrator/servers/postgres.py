@@ -163,6 +163,7 @@ class Postgres:
             segment = cluster.left_in_memory(self._data, self._process.pid)
             if segment is not None:
                 self._spawn("forget", str(segment)).wait()
+            self._process = None
         shutil.rmtree(self._place.home, ignore_errors=True)
 
     def _initdb(self) -> None:

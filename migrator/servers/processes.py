@@ -45,7 +45,7 @@ def spawn(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=directory,
-                env=_environment(),
+                env={**os.environ, "LC_ALL": "C"},  # we read what it says
                 start_new_session=True,  # Ctrl-C at the terminal is for us, not for the server
             )
         except OSError as error:
@@ -62,12 +62,6 @@ def _through_child(account: Account) -> list[str]:
     """Begin a command line: our Python runs `child.py`, which becomes what follows."""
     python = [sys.executable, "-I", "-S", "-c", CHILD]
     return [*python, account.how, str(account.uid), str(account.gid), str(os.getpid())]
-
-
-def _environment() -> dict[str, str]:
-    """Keep the environment, without what PostgreSQL would take for settings or translate by."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return {**kept, "LC_ALL": "C"}
 
 
 def _cannot_start(error: OSError) -> ServerError:

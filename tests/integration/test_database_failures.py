@@ -24,7 +24,11 @@ TABLE = Relation("public", "O'Brien's %s :x \"T\"")
 def conn(database: str) -> Iterator[Connection]:
     """Connect to a database with one table of a dirty name."""
     with closing(Database(url=database).connect()) as opened:
-        execute(opened, f"CREATE TABLE {TABLE.sql} (id int PRIMARY KEY, email text UNIQUE, n int CHECK (n > 0))")
+        execute(
+            opened,
+            f"CREATE TABLE {TABLE.sql} (id int PRIMARY KEY, email text UNIQUE, n int CHECK (n >"
+            " 0))",
+        )
         yield opened
 
 
@@ -42,7 +46,7 @@ def told(conn: Connection, sql: str, **settings: object) -> MigratorError:
 
 
 def test_a_lock_is_not_got_and_the_blocker_is_named(conn: Connection, database: str) -> None:
-    """M301 names pid, user, application, state and query of who is in the way, without its constants."""
+    """M301 names pid, application, state and query of who is in the way, no constants."""
     again = Database(url=database).connect
     with closing(again()) as other, other.transaction():
         other.execute("SET application_name = 'the %s shop'")
@@ -55,7 +59,9 @@ def test_a_lock_is_not_got_and_the_blocker_is_named(conn: Connection, database: 
                 execute(conn, f"LOCK TABLE {TABLE.sql}")
 
         with pytest.raises(WorldError) as caught:
-            locks.with_lock_retries(lock, doing="switching", tries=2, relations=[TABLE], connect=again)
+            locks.with_lock_retries(
+                lock, doing="switching", tries=2, relations=[TABLE], connect=again
+            )
         found = locks.blockers(conn, TABLE)
     said = caught.value.what
     assert caught.value.id == "M301"
@@ -64,7 +70,9 @@ def test_a_lock_is_not_got_and_the_blocker_is_named(conn: Connection, database: 
     assert "secret" not in said
     assert {one.pid for one in found} == {pid}
     assert {one.mode for one in found} == {"AccessShareLock", "RowExclusiveLock"}
-    assert all(one.granted and one.state == "idle in transaction" and one.age_seconds >= 0 for one in found)
+    assert all(
+        one.granted and one.state == "idle in transaction" and one.age_seconds >= 0 for one in found
+    )
 
 
 def test_only_conflicting_locks_block(conn: Connection, database: str) -> None:
@@ -78,14 +86,19 @@ def test_only_conflicting_locks_block(conn: Connection, database: str) -> None:
 
 def test_somebody_who_waits_is_in_the_way_too(conn: Connection, database: str) -> None:
     """Who queues before us with a strong lock is named, as one who waits."""
-    with closing(Database(url=database).connect()) as reader, closing(Database(url=database).connect()) as other:
-        with reader.transaction():
-            reader.execute(f"SELECT FROM {TABLE.sql}".encode())
-            other.pgconn.send_query(f"LOCK TABLE {TABLE.sql}; ".encode())
-            other.pgconn.flush()
-            waiting = [one for _ in range(200) for one in locks.blockers(conn, TABLE) if not one.granted]
-            assert waiting
-            other.cancel()
+    with (
+        closing(Database(url=database).connect()) as reader,
+        closing(Database(url=database).connect()) as other,
+        reader.transaction(),
+    ):
+        reader.execute(f"SELECT FROM {TABLE.sql}".encode())
+        other.pgconn.send_query(f"BEGIN; LOCK TABLE {TABLE.sql}".encode())
+        other.pgconn.flush()
+        deadline = time.monotonic() + 10
+        while not (waiting := [one for one in locks.blockers(conn, TABLE) if not one.granted]):
+            assert time.monotonic() < deadline
+        assert waiting[0].mode == "AccessExclusiveLock"
+        other.pgconn.get_cancel().cancel()
 
 
 def test_a_prepared_transaction_blocks_without_a_pid(killable: Postgres) -> None:
@@ -143,7 +156,10 @@ def test_a_connection_that_is_closed_by_a_timeout(conn: Connection) -> None:
 def test_a_limit_of_the_server(conn: Connection) -> None:
     """M309 names the limit."""
     conn.execute("SET temp_file_limit = 0; SET work_mem = '64kB'")
-    error = told(conn, "SELECT count(*) FROM (SELECT g FROM generate_series(1, 100000) g ORDER BY md5(g::text)) x")
+    error = told(
+        conn,
+        "SELECT count(*) FROM (SELECT g FROM generate_series(1, 100000) g ORDER BY md5(g::text)) x",
+    )
     assert error.id == "M309"
     assert "temp_file_limit" in error.what + error.cure
 
@@ -193,13 +209,19 @@ def as_user(killable: Postgres) -> Iterator[Callable[[], Connection]]:
     """Give connections of a role that owns nothing, beside tables of somebody else."""
     with closing(Database(url=killable.url()).connect()) as conn:
         execute(conn, 'CREATE ROLE "us%s er" LOGIN')
-        execute(conn, 'CREATE TABLE "T %s" (x int); CREATE SCHEMA hidden; CREATE TABLE hidden.t (x int)')
+        execute(
+            conn, 'CREATE TABLE "T %s" (x int); CREATE SCHEMA hidden; CREATE TABLE hidden.t (x int)'
+        )
         execute(conn, 'GRANT SELECT, UPDATE ON "T %s" TO "us%s er"; CREATE SEQUENCE s')
-        execute(conn, 'CREATE FUNCTION f() RETURNS int LANGUAGE sql AS \'SELECT 1\'; REVOKE ALL ON FUNCTION f FROM PUBLIC')
-        execute(conn, 'CREATE TABLE secured (x int); ALTER TABLE secured ENABLE ROW LEVEL SECURITY')
+        execute(
+            conn,
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE ALL ON FUNCTION f"
+            " FROM PUBLIC",
+        )
+        execute(conn, "CREATE TABLE secured (x int); ALTER TABLE secured ENABLE ROW LEVEL SECURITY")
         execute(conn, 'GRANT ALL ON secured TO "us%s er"; CREATE POLICY p ON secured USING (x > 1)')
     url = killable.url().replace("//postgres@", "//us%25s%20er@")
-    yield lambda: Database(url=url).connect()
+    return lambda: Database(url=url).connect()
 
 
 @pytest.mark.parametrize(
@@ -213,26 +235,38 @@ def as_user(killable: Postgres) -> Iterator[Callable[[], Connection]]:
         ("CREATE ROLE x", "that the message names"),
     ],
 )
-def test_missing_rights_name_the_grant(as_user: Callable[[], Connection], sql: str, cure: str) -> None:
+def test_missing_rights_name_the_grant(
+    as_user: Callable[[], Connection], sql: str, cure: str
+) -> None:
     """M306 gives the statement that an administrator has to run."""
-    with closing(as_user()) as conn:
-        with pytest.raises(UsageError) as caught, failures.explained("copying", as_user), transaction(conn):
-            execute(conn, sql)
+    with (
+        closing(as_user()) as conn,
+        pytest.raises(UsageError) as caught,
+        failures.explained("copying", as_user),
+        transaction(conn),
+    ):
+        execute(conn, sql)
     assert caught.value.id == "M306"
     assert cure in caught.value.cure
 
 
 def test_row_security_that_would_hide_rows_is_an_error(as_user: Callable[[], Connection]) -> None:
     """M311 instead of a smaller source; BYPASSRLS or ownership is the cure."""
-    with closing(as_user()) as conn:
-        with pytest.raises(UsageError) as caught, failures.explained("counting", as_user), transaction(conn):
-            execute(conn, "SELECT * FROM secured")
+    with (
+        closing(as_user()) as conn,
+        pytest.raises(UsageError) as caught,
+        failures.explained("counting", as_user),
+        transaction(conn),
+    ):
+        execute(conn, "SELECT * FROM secured")
     assert caught.value.id == "M311"
     assert "secured" in caught.value.what
     assert 'ALTER ROLE "us%s er" BYPASSRLS' in caught.value.cure
 
 
-def test_without_a_second_connection_the_cure_is_only_less_exact(as_user: Callable[[], Connection]) -> None:
+def test_without_a_second_connection_the_cure_is_only_less_exact(
+    as_user: Callable[[], Connection],
+) -> None:
     """The object is named, the role and the exact rights are not."""
     with closing(as_user()) as conn:
         with pytest.raises(UsageError) as caught, failures.explained("copying"), transaction(conn):

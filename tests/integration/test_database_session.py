@@ -13,7 +13,8 @@ from migrator.database.connect import Connection, Database
 from migrator.model.errors import BugError, UsageError, WorldError
 from tests.support.proxy import Proxy
 
-DIRTY = """SELECT '100%', '%s', '%(x)s', ':x', '$1', 'O''Brien', E'back\\\\slash', 'äöü€', "Ü%x" FROM (SELECT 1 AS "Ü%x") t"""
+DIRTY = """SELECT '100%', '%s', '%(x)s', ':x', '$1', 'O''Brien', E'back\\\\slash', 'äöü€', "Ü%x"
+    FROM (SELECT 1 AS "Ü%x") t"""
 
 
 @pytest.fixture
@@ -54,7 +55,11 @@ def test_nothing_found_is_none(conn: Connection) -> None:
 
 def test_several_statements_go_in_one_message(conn: Connection) -> None:
     """Each statement has its own rows, and one without rows has none."""
-    assert session.results(conn, "SELECT 1; SET LOCAL lock_timeout = 0; SELECT 2, '%'") == [[(1,)], [], [(2, "%")]]
+    assert session.results(conn, "SELECT 1; SET LOCAL lock_timeout = 0; SELECT 2, '%'") == [
+        [(1,)],
+        [],
+        [(2, "%")],
+    ]
 
 
 def test_a_nul_does_not_cut_a_statement_off(conn: Connection) -> None:
@@ -65,11 +70,24 @@ def test_a_nul_does_not_cut_a_statement_off(conn: Connection) -> None:
 
 
 def test_settings_hold_inside_and_do_not_leak(conn: Connection) -> None:
-    """Every pin is as declared within the transaction and as before after it, whatever the role prefers."""
-    conn.execute("SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'German'; SET IntervalStyle = 'iso_8601'")
-    conn.execute("SET extra_float_digits = -5; SET bytea_output = 'escape'; SET transform_null_equals = on")
-    conn.execute("SET search_path = pg_catalog; SET row_security = on; SET quote_all_identifiers = on")
-    names = [*session.PINS, "search_path", "lock_timeout", "statement_timeout", "work_mem", "migrator.applying"]
+    """Every pin holds within the transaction and is gone after it, whatever the role has."""
+    conn.execute(
+        "SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'German'; SET IntervalStyle = 'iso_8601'"
+    )
+    conn.execute(
+        "SET extra_float_digits = -5; SET bytea_output = 'escape'; SET transform_null_equals = on"
+    )
+    conn.execute(
+        "SET search_path = pg_catalog; SET row_security = on; SET quote_all_identifiers = on"
+    )
+    names = [
+        *session.PINS,
+        "search_path",
+        "lock_timeout",
+        "statement_timeout",
+        "work_mem",
+        "migrator.applying",
+    ]
     before = {name: shown(conn, name) for name in names}
     with session.transaction(
         conn,
@@ -89,13 +107,18 @@ def test_settings_hold_inside_and_do_not_leak(conn: Connection) -> None:
         "migrator.applying": "it's :x %s",
     }
     after = {name: shown(conn, name) for name in names}
-    assert {name: one or None for name, one in after.items()} == {name: one or None for name, one in before.items()}
+    assert {name: one or None for name, one in after.items()} == {
+        name: one or None for name, one in before.items()
+    }
 
 
 def test_settings_do_not_leak_from_a_transaction_that_failed(conn: Connection) -> None:
     """ROLLBACK takes the pins with it."""
     before = shown(conn, "lock_timeout")
-    with pytest.raises(psycopg.errors.DivisionByZero), session.transaction(conn, lock_timeout_ms=77):
+    with (
+        pytest.raises(psycopg.errors.DivisionByZero),
+        session.transaction(conn, lock_timeout_ms=77),
+    ):
         session.execute(conn, "SELECT 1/0")
     assert shown(conn, "lock_timeout") == before
     assert conn.info.transaction_status.name == "IDLE"
@@ -109,7 +132,9 @@ def test_a_temporary_table_does_not_hide_a_real_one(conn: Connection) -> None:
         assert session.value(conn, "SELECT x FROM t") == "real"
 
 
-def test_it_commits_what_succeeds_and_rolls_back_what_raises(conn: Connection, database: str) -> None:
+def test_it_commits_what_succeeds_and_rolls_back_what_raises(
+    conn: Connection, database: str
+) -> None:
     """Only a block that ends without an error is kept."""
     session.execute(conn, "CREATE TABLE t (x int)")
     with session.transaction(conn):
@@ -156,14 +181,18 @@ def test_a_failure_that_was_swallowed_is_no_success(conn: Connection) -> None:
 
 
 def test_a_commit_inside_the_block_is_found(conn: Connection) -> None:
-    """A statement that ends the transaction is an error, for what follows it ran without our settings."""
+    """A statement that ends the transaction is an error: what follows lacks our settings."""
     with pytest.raises(BugError, match="ended the transaction"), session.transaction(conn):
         session.execute(conn, "COMMIT")
 
 
 def test_transactions_do_not_nest(conn: Connection) -> None:
     """The inner block would commit the outer one."""
-    with pytest.raises(BugError, match="inside another"), session.transaction(conn), session.transaction(conn):
+    with (
+        pytest.raises(BugError, match="inside another"),
+        session.transaction(conn),
+        session.transaction(conn),
+    ):
         pass
     assert conn.info.transaction_status.name == "IDLE"
 
@@ -242,7 +271,9 @@ def test_a_transaction_that_hangs_is_ended_before_it_is_judged(
     assert written(database) == []
 
 
-def test_without_an_answer_nothing_is_claimed(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_answer_nothing_is_claimed(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When the server stays away, the fate is unknown, and said to be."""
     with closing(Database(url=database).connect()) as conn:
         xid = str(session.value(conn, "SELECT pg_current_xact_id()::text"))

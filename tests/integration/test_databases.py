@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ import pytest
 from tests.support.databases import Databases, as_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.support.databases import Server
 
@@ -55,10 +57,38 @@ def run_pytest(tmp_path: Path) -> RunPytest:
     return run
 
 
+class Engine(BaseHTTPRequestHandler):
+    """A Docker engine that answers a ping and can do nothing else."""
+
+    def do_GET(self) -> None:
+        """Say that the engine is there, and fail at all else."""
+        lives = self.path.endswith(("/version", "/_ping"))
+        body = b'{"ApiVersion": "1.47"}' if lives else b'{"message": "no"}'
+        self.send_response(200 if lives else 500)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def engine() -> Iterator[str]:
+    """Run such an engine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Engine) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"tcp://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
 def execute(url: str, statement: str) -> list[tuple[object, ...]]:
     """Run one statement on a connection of its own."""
     with closing(psycopg.connect(url, autocommit=True)) as connection:
-        cursor = connection.execute(statement)  # type: ignore[arg-type]
+        cursor = connection.execute(statement)
         return cursor.fetchall() if cursor.description else []
 
 
@@ -149,6 +179,15 @@ class TestOptions:
         assert "no PostgreSQL for the tests" in done.stdout + done.stderr
         assert "container: no Docker engine answers" in done.stdout + done.stderr
         assert "embedded: M321" in done.stdout + done.stderr
+
+    def test_container_that_cannot_start(self, run_pytest: RunPytest, engine: str) -> None:
+        """A container that an engine cannot start gives way to a server of our own, and says so."""
+        done = run_pytest("--pg", "container", DOCKER_HOST=engine)
+
+        assert "database: PostgreSQL" in done.stdout
+        assert "embedded (" in done.stdout
+        assert "container: postgres:16-alpine did not start" in done.stdout
+        assert "1 passed" in done.stdout
 
     def test_unreachable_server(self, run_pytest: RunPytest) -> None:
         """A given server that does not answer is never replaced by another one."""

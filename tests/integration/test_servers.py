@@ -32,7 +32,7 @@ WAYS = range(3 if AS_ROOT else 1)
 def ask(url: str, query: str) -> object:
     """Connect, ask for one value, and go."""
     with closing(psycopg.connect(url, autocommit=True)) as connection:
-        row = connection.execute(query).fetchone()  # type: ignore[arg-type]
+        row = connection.execute(query).fetchone()
     return row[0] if row else None
 
 
@@ -40,7 +40,7 @@ def run(url: str, *statements: str) -> None:
     """Connect, run statements, and go."""
     with closing(psycopg.connect(url, autocommit=True)) as connection:
         for statement in statements:
-            connection.execute(statement)  # type: ignore[arg-type]
+            connection.execute(statement)
 
 
 @pytest.fixture
@@ -97,14 +97,13 @@ class TestStart:
 
     def test_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A server that cannot start says why in the words of PostgreSQL, and leaves nothing."""
-        made: list[Path] = []
-        make_home = accounts.make_home
-        monkeypatch.setattr(accounts, "make_home", lambda: made.append(make_home()) or made[-1])
+        home = accounts.make_home()
+        monkeypatch.setattr(accounts, "make_home", lambda: home)
 
         with pytest.raises(ServerError, match=r"(?s)M325 .*invalid value.*shared_buffers"):
             Postgres.start(settings={"shared_buffers": "many"})
 
-        assert [path.exists() for path in made] == [False]
+        assert not home.exists()
 
     def test_port_was_taken(self, killable: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
         """When somebody else is quicker at a port, another one is tried."""
@@ -159,16 +158,20 @@ class TestKill:
     def test_nothing_runs_on(self, killable: Postgres) -> None:
         """Nothing of the server runs on, not even a backend in the middle of a long query."""
         with closing(psycopg.connect(killable.url(), autocommit=True)) as connection:
-            threading.Thread(target=spin, args=[connection]).start()
+            spinner = threading.Thread(target=spin, args=[connection])
+            spinner.start()
             spinning = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO%'"
             assert processes.until(lambda: ask(killable.url(), spinning) == 1, seconds=30)
             assert killable.pid is not None
             family = [killable.pid, *processes.children(killable.pid)]
 
             killable.kill()
+            survivors = list(filter(processes.alive, family))
+            put_down(*survivors)
+            spinner.join()
 
         assert len(family) > 1
-        assert not [pid for pid in family if processes.alive(pid)]
+        assert survivors == []
         assert killable.pid is None
 
     def test_same_address(self, killable: Postgres) -> None:
@@ -216,6 +219,9 @@ class TestEnd:
             run(server.url(), "CREATE TABLE t AS SELECT 7 AS n")
         with Postgres.start(data=data) as server:
             assert ask(server.url(), "SELECT n FROM t") == 7
+            server.kill()
+            server.close()  # which the end of the block does once more
+        assert data.joinpath("PG_VERSION").exists()
 
     def test_directory_of_another_major(self, data: Path) -> None:
         """A data directory of another major version is refused before anything touches it."""
@@ -248,8 +254,10 @@ class TestEnd:
             assert processes.alive(int(pid))
             parent.kill()
 
-        assert processes.until(lambda: not processes.alive(int(pid)), seconds=30)
+        died = processes.until(lambda: not processes.alive(int(pid)), seconds=30)
+        put_down(*(() if died else (int(pid), *processes.children(int(pid)))))
         shutil.rmtree(Path(data).parent)
+        assert died
 
 
 class TestAccounts:
@@ -285,6 +293,12 @@ def spin(connection: psycopg.Connection) -> None:
     """Keep a backend busy with what it never looks up from."""
     with pytest.raises(psycopg.OperationalError):
         connection.execute("DO $$ BEGIN LOOP END LOOP; END $$")
+
+
+def put_down(*pids: int) -> None:
+    """Kill what a failed test would leave behind."""
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
 
 
 def rights(paths: list[Path]) -> list[tuple[Path, int, int, int]]:

@@ -46,7 +46,7 @@ class Server:
         parts = urlsplit(self.address)
         return parts._replace(path="/" + quote(database, safe="")).geturl()
 
-    def execute(self, statement: sql.Composable) -> None:
+    def execute(self, statement: sql.SQL | sql.Composed) -> None:
         """Run a statement that must stand outside a transaction, such as CREATE DATABASE."""
         with closing(psycopg.connect(self.address, autocommit=True)) as connection:
             connection.execute(statement)

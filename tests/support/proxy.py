@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from types import TracebackType
 
-# What happens to a message that holds the word: it arrives and its answer is lost; it never arrives; it never
+# What happens to a message that holds the word: it arrives and its answer is lost; it never
+# arrives; it never
 # arrives, and the server is left to believe that the client is still there.
 Fault = Literal["lose the answer", "lose the message", "leave the server waiting"]
 
@@ -33,7 +34,10 @@ class Proxy:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Close everything."""
         for one in self._open:
@@ -55,40 +59,55 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection((self._target.hostname, self._target.port or 5432))
+                port = self._target.port or 5432
+                server = socket.create_connection((self._target.hostname, port))
                 self._open += [client, server]
-                threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
-                threading.Thread(target=_pump, args=(server, client), daemon=True).start()
+                pair = _Pair(client, server)
+                threading.Thread(target=pair.answer, daemon=True).start()
+                threading.Thread(target=self._ask, args=(pair,), daemon=True).start()
 
-    def _forward(self, client: socket.socket, server: socket.socket) -> None:
+    def _ask(self, pair: _Pair) -> None:
         with suppress(OSError):
-            while data := client.recv(65536):
+            while data := pair.client.recv(65536):
                 if self._fault and self._fault[0] in data:
                     _, fault = self._fault
                     self._fault = None
-                    self._break(fault, data, client, server)
+                    pair.fail(fault, data)
+                    self.happened.set()
                     return
-                server.sendall(data)
-        _close(server)
+                pair.server.sendall(data)
+        _close(pair.server)
 
-    def _break(self, fault: Fault, data: bytes, client: socket.socket, server: socket.socket) -> None:
+
+class _Pair:
+    """One client and its connection to the server."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        """Keep both ends."""
+        self.client = client
+        self.server = server
+        self._mute = threading.Event()
+        self._answered = threading.Event()
+
+    def answer(self) -> None:
+        """Hand the server's answers on, but for the one that is lost."""
+        with suppress(OSError):
+            while data := self.server.recv(65536):
+                if self._mute.is_set():
+                    self._answered.set()
+                else:
+                    self.client.sendall(data)
+        _close(self.client)
+
+    def fail(self, fault: Fault, data: bytes) -> None:
+        """Let the fault happen to this message."""
         if fault == "lose the answer":
-            # The other thread could still pass the answer on: the client is gone before the message is sent.
-            _close(client)
-            server.sendall(data)
-            with suppress(OSError):
-                server.shutdown(socket.SHUT_WR)
-        else:
-            _close(client)
-            if fault == "lose the message":
-                _close(server)
-        self.happened.set()
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
+            self._mute.set()
+            self.server.sendall(data)
+            self._answered.wait(10)  # the server has done it before the client learns of anything
+        if fault != "leave the server waiting":
+            _close(self.server)
+        _close(self.client)
 
 
 def _close(one: socket.socket) -> None:

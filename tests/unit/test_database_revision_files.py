@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from migrator.database.revision_files import declared, labels
 from migrator.model.errors import ConfigurationError
@@ -13,12 +16,20 @@ from migrator.model.errors import ConfigurationError
 HERE = Path(__file__).parents[2] / "revisions"
 
 
-def write(directory: Path, name: str, down: str | None, label: str | None = None, body: str = "pass", more: str = "") -> None:
+def write(
+    directory: Path,
+    name: str,
+    down: str | None,
+    label: str | None = None,
+    body: str = "pass",
+    more: str = "",
+) -> None:
     """Write one revision."""
     (directory / "versions").mkdir(exist_ok=True)
     labels = f'("{label}",)' if label else "None"
     (directory / "versions" / f"{name}.py").write_text(
-        f'"""Do {name}.\n\nMore."""\nrevision: str = "{name}"\ndown_revision = {down!r}\nbranch_labels = {labels}\n'
+        f'"""Do {name}.\n\nMore."""\nrevision: str = "{name}"\n'
+        f"down_revision = {down!r}\nbranch_labels = {labels}\n"
         f"depends_on = None\n{more}\ndef upgrade():\n    pass\n\ndef downgrade():\n    {body}\n"
     )
 
@@ -84,7 +95,9 @@ def refused(directory: Path, words: str) -> None:
     assert caught.value.id == "M205"
 
 
-@pytest.mark.parametrize("text", ["revision = make()", "revision = (", 'revision = "a"\ndown_revision = x'])
+@pytest.mark.parametrize(
+    "text", ["revision = make()", "revision = (", 'revision = "a"\ndown_revision = x']
+)
 def test_what_cannot_be_read_without_running_it_is_refused(tmp_path: Path, text: str) -> None:
     """M207 names the file."""
     (tmp_path / "versions").mkdir()
@@ -104,23 +117,21 @@ def test_files_that_are_no_revisions_are_ignored(tmp_path: Path) -> None:
 
 def test_our_own_revisions_are_read_as_alembic_reads_them() -> None:
     """Reading the files gives the chains that Alembic finds by running them."""
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-
     config = Config()
     config.set_main_option("script_location", str(HERE))
     config.set_main_option("path_separator", "os")
     script = ScriptDirectory.from_config(config)
     assert labels(HERE)
     for label in labels(HERE):
-        chain = [one.revision for one in script.iterate_revisions(f"{label}@head", f"{label}@base", inclusive=True)]
+        chain = [
+            one.revision
+            for one in script.iterate_revisions(f"{label}@head", f"{label}@base", inclusive=True)
+        ]
         assert [one.id for one in declared(HERE, label)] == chain[::-1]
 
 
 def test_reading_them_imports_neither_alembic_nor_sqlalchemy() -> None:
     """`migrator status` stays quick."""
-    import subprocess
-
     code = (
         "import sys; from migrator.database import revisions, inventory, session, locks;"
         "print([one for one in ('alembic', 'sqlalchemy') if one in sys.modules])"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from migrator.database import urls
 from migrator.database.connect import Database
@@ -39,9 +40,9 @@ def test_the_driver_is_always_named_to_sqlalchemy(url: str) -> None:
 
 def test_special_characters_survive_the_way_to_sqlalchemy() -> None:
     """A password with every special character is the same on both sides."""
-    from sqlalchemy.engine import make_url
-
-    made = make_url(urls.for_sqlalchemy("postgresql://u%40x:p%40%2F%3A%25s@h/my%20db?sslmode=require"))
+    made = make_url(
+        urls.for_sqlalchemy("postgresql://u%40x:p%40%2F%3A%25s@h/my%20db?sslmode=require")
+    )
     assert (made.username, made.password, made.database) == ("u@x", "p@/:%s", "my db")
     assert dict(made.query) == {"sslmode": "require"}
 
@@ -49,8 +50,6 @@ def test_special_characters_survive_the_way_to_sqlalchemy() -> None:
 @pytest.mark.parametrize("host", ["/var/run/postgresql", "a,b", "::1"])
 def test_unusual_hosts_go_into_the_query(host: str) -> None:
     """Sockets, several hosts and IPv6 addresses reach SQLAlchemy unharmed."""
-    from sqlalchemy.engine import make_url
-
     made = make_url(urls.for_sqlalchemy(f"host='{host}' dbname=db"))
     assert made.query["host"] == host
 
@@ -77,11 +76,13 @@ def test_no_secret_is_ever_shown(url: str) -> None:
     """Neither the address as shown, nor an error about it, nor a repr holds a password."""
     assert "secret" not in urls.masked(url)
     assert "secret" not in repr(Database(url=url))
+    said = ""
     try:
         urls.normalise(url)
     except UsageError as error:
-        assert error.id == "M313"
-        assert "secret" not in str(error) + error.cure
+        said = f"{error} {error.cure}"
+    assert "secret" not in said
+    assert said == "" or said.startswith("M313 ")
 
 
 def test_what_is_no_secret_is_shown() -> None:
@@ -102,8 +103,14 @@ def test_the_database_is_named_as_libpq_would(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_address_may_change_the_defaults() -> None:
     """What the address says about timeouts and names wins over ours; `options` is never added."""
-    said = urls.parts_of(Database(url="postgresql://h/db?connect_timeout=3&application_name=x").conninfo())
-    assert (said["connect_timeout"], said["application_name"], said["client_encoding"]) == ("3", "x", "utf8")
+    said = urls.parts_of(
+        Database(url="postgresql://h/db?connect_timeout=3&application_name=x").conninfo()
+    )
+    assert (said["connect_timeout"], said["application_name"], said["client_encoding"]) == (
+        "3",
+        "x",
+        "utf8",
+    )
     plain = urls.parts_of(Database(url="postgresql://h/db").conninfo())
     assert (plain["connect_timeout"], plain["application_name"]) == ("10", "migrator")
     assert "options" not in plain

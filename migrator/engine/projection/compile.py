@@ -39,7 +39,7 @@ class Subject:
     target: Table
     target_exists: bool
     arguments: Arguments = field(default_factory=Arguments)
-    stored_files: str | None = None
+    stored_for: str | None = None
     unready: frozenset[Relation] = frozenset()
 
 
@@ -149,7 +149,7 @@ class _Compiler:
             declared_source=subject.backfill.source,
             keys=subject.backfill.keys,
             arguments=subject.arguments,
-            stored_files=subject.stored_files,
+            stored_for=subject.stored_for,
         )
 
     def run(self) -> Projection:
@@ -335,11 +335,15 @@ class _Compiler:
 
     def _raw_marks(self, pieces: Mapping[str, Piece]) -> str:
         flags = [Mark(f"{name} {one.text}", one.when) for name, piece in pieces.items() for one in piece.marks]
-        elements = [
-            f"CASE WHEN {one.when} THEN {self._mark(one.text)} END"
-            for one in (*self.translator.deciding_rules(), *flags)
-        ]
+        elements = [self._rule_mark(step, texts) for step, texts in self.translator.deciding_rules().items()]
+        elements += [f"CASE WHEN {one.when} THEN {self._mark(one.text)} END" for one in flags]
         return f"array_remove(ARRAY[{', '.join(elements)}]::smallint[], NULL)" if elements else "'{}'::smallint[]"
+
+    def _rule_mark(self, step: str, texts: tuple[str, ...]) -> str:
+        """Number the rules of one step in a row, so that the number that fired gives the mark by adding."""
+        start = len(self.marks)
+        self.marks += texts
+        return f"CASE WHEN {step} > 0 THEN {start} + {step} END"
 
     def _cast_values(
         self, casts: Mapping[str, Cast], faults: list[tuple[int, Cast, str]]

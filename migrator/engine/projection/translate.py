@@ -27,7 +27,7 @@ class Translator:
     declared_source: str
     keys: tuple[str, ...]
     arguments: Arguments
-    stored_files: str | None = None  # SQL of a relation (parameter, key, value); None writes files inline
+    stored_for: str | None = None  # the change whose files are in the Ledger; None writes files inline
     steps: list[str] = field(default_factory=list)
     _shared: dict[object, str] = field(default_factory=dict)
     _rule_marks: dict[ex.Rules, str] = field(default_factory=dict)
@@ -86,13 +86,12 @@ class Translator:
                     "M110", f"{predicate!r} is no condition.", 'Use sql("…"), RULES.equals("…"), ~ or &.'
                 )
 
-    def deciding_rules(self) -> tuple[Mark, ...]:
-        """List the named rules met so far as marks: which rule decided for a row."""
-        return tuple(
-            Mark(f"{tried.name}: {one.name}", f"{step} = {number}")
+    def deciding_rules(self) -> dict[str, tuple[str, ...]]:
+        """List the named rules met so far: for each step the texts of its rules, in the order of their numbers."""
+        return {
+            step: tuple(f"{tried.name}: {one.name}" for one in tried.rules)
             for tried, step in self._rule_marks.items()
-            for number, one in enumerate(tried.rules, 1)
-        )
+        }
 
     def _column(self, wanted: ex.Column) -> Piece:
         if self.source.column(wanted.name):
@@ -135,8 +134,9 @@ class Translator:
         return self._shared[name, looked_up]
 
     def _lines(self, name: str, content: Mapping) -> str:
-        if self.stored_files is not None:
-            return f"(SELECT key, value FROM {self.stored_files} WHERE parameter = {literal(name)})"
+        if self.stored_for is not None:
+            where = f"change = {literal(self.stored_for)} AND parameter = {literal(name)}"
+            return f"(SELECT key, value FROM migrator.parameter_line WHERE {where})"
         keys, values = zip(*content.rows, strict=True) if content.rows else ((), ())
         return f"(SELECT * FROM unnest({text_array(keys)}, {text_array(values)}) AS lines(key, value))"
 
@@ -199,8 +199,9 @@ class Translator:
         return Piece(f"({' || '.join(parts)})::uuid")
 
     def _identity_bytes(self) -> str:
-        parts = [f"'\\x{NAMESPACE.hex()}'::bytea", _sized(f"{literal(self.declared_source)}::text")]
-        return " || ".join(parts + [_sized(f"({self.key(one)})::text") for one in self.keys])
+        name = self.declared_source.encode()
+        prefix = NAMESPACE + len(name).to_bytes(4, "big") + name
+        return " || ".join([f"'\\x{prefix.hex()}'::bytea", *(_sized(f"({self.key(one)})::text") for one in self.keys)])
 
     def _rules_step(self, tried: ex.Rules) -> str:
         if tried not in self._rule_marks:
@@ -230,9 +231,11 @@ class Translator:
             faults = (*faults, Fault(f"no rule of {tried.name} fits", f"{step} = 0"))
         if tried.fallback:
             marks = (*marks, Mark(f"defaulted: {tried.fallback.name}", f"{step} = 0"))
+        faults += tuple(Fault(one.reason, f"{step} = 0 AND {one.when}", one.detail) for one in ending.faults)
+        marks += tuple(Mark(one.text, f"{step} = 0 AND {one.when}") for one in ending.marks)
         arms = [f"WHEN {number} THEN {one.sql}" for number, one in enumerate(pieces, 1)]
         if not arms:
-            return Piece(ending.sql, (*faults, *ending.faults), (*marks, *ending.marks))
+            return Piece(ending.sql, faults, marks)
         return Piece(f"CASE {step} {' '.join(arms)} ELSE {ending.sql} END", faults, marks)
 
     def _rules_give(self, tried: ex.Rules, word: str) -> str:

@@ -67,7 +67,10 @@ def test_an_error_without_a_state_is_a_lost_connection_only_where_one_was_used()
         ("Key (email)=(a@b.example) already exists.", "Key (email)=(…) already exists."),
         ("Key (a, b)=(1, f(x)) already exists.", "Key (a, b)=(…) already exists."),
         ("Failing row contains (1, secret, (x)).", "Failing row contains (…)."),
-        ('invalid input syntax for type integer: "secret"', 'invalid input syntax for type integer: "…"'),
+        (
+            'invalid input syntax for type integer: "secret"',
+            'invalid input syntax for type integer: "…"',
+        ),
         ("nobody@some.example is gone", "…@… is gone"),
         ('relation "users" does not exist', 'relation "users" does not exist'),
         ("permission denied for table users", "permission denied for table users"),
@@ -80,7 +83,9 @@ def test_values_are_hidden_and_names_are_not(said: str, shown: str) -> None:
 
 def test_a_query_is_shown_short_and_without_its_constants() -> None:
     """Neither quoted nor dollar-quoted constants of somebody's query are shown."""
-    shown = locks.shortened("SELECT *\n  FROM t WHERE a = 'it''s secret' AND b = $x$secret$x$ AND c = E'secret'")
+    shown = locks.shortened(
+        "SELECT *\n  FROM t WHERE a = 'it''s secret' AND b = $x$secret$x$ AND c = E'secret'"
+    )
     assert shown == "SELECT * FROM t WHERE a = '…' AND b = '…' AND c = '…'"
     assert len(locks.shortened("x" * 500)) == locks.SHOWN_QUERY
 

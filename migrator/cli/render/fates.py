@@ -1,0 +1,53 @@
+"""Where rows will go: the Balances of a source, foretold, by what becomes of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from migrator.cli.render.words import columns, number, rows
+from migrator.model.verdict import Balance, SourceBalance, Term
+
+DISPOSITIONS = ("moved", "merged", "skipped", "quarantined", "dismissed", "pending")
+ALWAYS = ("moved", "merged", "skipped", "quarantined")
+
+
+def by_source(balances: Iterable[Balance]) -> list[list[Balance]]:
+    """Put the Balances of the same source together, in their order."""
+    groups: dict[str, list[Balance]] = {}
+    for one in balances:
+        groups.setdefault(one.source, []).append(one)
+    return list(groups.values())
+
+
+def going(group: Sequence[Balance], sources: Iterable[SourceBalance], width: int) -> Iterator[str]:
+    """Write what will become of the rows of one source."""
+    source = group[0].source
+    yield f"Where the {rows(group[0].source_rows)} of {source} will go"
+    table = []
+    for disposition in DISPOSITIONS:
+        total = sum(term.rows for one in group for term in _own(one, disposition))
+        if total or disposition in ALWAYS:
+            table.append((disposition, number(total), _why(group, disposition)))
+    unaccounted = sum(one.unaccounted for one in group)
+    unaccounted += sum(one.unaccounted for one in sources if one.source == source)
+    table.append(("unaccounted", number(unaccounted), ""))
+    yield from columns(table, right=(1,), indent="  ", width=width)
+
+
+def _own(balance: Balance, disposition: str) -> list[Term]:
+    """Give the terms of a disposition; a row that another backfill takes is no row left behind."""
+    return [
+        one for one in balance.terms if one.disposition == disposition and one.elsewhere is None
+    ]
+
+
+def _why(group: Sequence[Balance], disposition: str) -> str:
+    said = []
+    for one in group:
+        found = [term for term in _own(one, disposition) if term.rows]
+        reasons = [term for term in found if term.reason]
+        if reasons:
+            said += [f"{term.reason} ({number(term.rows)})" for term in reasons]
+        elif found:
+            said.append(f"{one.target} {number(sum(term.rows for term in found))}")
+    return " · ".join(said)

@@ -1,0 +1,43 @@
+"""What a rollback would lose, and the two ways on: keep the rows, or lose them by name."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from migrator.cli.render.words import WIDTH, fold, number, rows
+from migrator.model.step import Losses
+
+
+def losses(given: Sequence[Losses], *, width: int = WIDTH) -> list[str]:
+    """Write what would be lost, table by table."""
+    found = [one for one in given if one.rows]
+    if not found:
+        return ["Nothing would be lost."]
+    made = ["Rolling back would lose"]
+    for one in found:
+        made += fold(f"{one.sentence}: {'; '.join(_parts(one))}", width, first="  ", rest="    ")
+        if one.examples:
+            made += fold(f"for example {', '.join(one.examples)}", width, first="    ")
+    return made
+
+
+def _parts(one: Losses) -> Iterator[str]:
+    if one.foreign:
+        yield f"{number(one.foreign)} written by the application"
+    if one.changed:
+        yield f"{number(one.changed)} of ours that the application has changed since"
+    for table, count in one.cascades.items():
+        yield f"{rows(count)} of {table} that refer to them"
+
+
+def ways_on(given: Sequence[Losses], command: str) -> list[str]:
+    """Name the commands that keep the rows, or lose them, saying so."""
+    found = [one for one in given if one.rows]
+    if not found:
+        return []
+    words = " ".join(f"--lose {shlex.quote(one.sentence)}" for one in found)
+    return [
+        f"Keep them (the tables stay):    {command} --keep-new",
+        f"Lose them, saying so:           {command} {words}",
+    ]

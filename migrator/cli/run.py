@@ -1,0 +1,160 @@
+"""One run of one verb: where it works, how it speaks, and what it hides."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from migrator.cli.exits import COMMAND_LINE
+from migrator.cli.render.words import NARROW, WIDTH
+from migrator.model.errors import UsageError
+from migrator.report.masking import Masker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from migrator.project.project import Project
+    from migrator.workflow.desk import Desk
+
+
+@dataclass(kw_only=True)
+class Run:
+    """What a verb was told beside its own options. Only here is anything printed.
+
+    `safe_rows` counts what a copy has committed, so that whoever stops it can be told.
+    """
+
+    verb: str = ""
+    config: str | None = None
+    database_url: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    json: bool = False
+    verbose: int = 0
+    quiet: bool = False
+    debug: bool = False
+    masker: Masker = field(default_factory=Masker)
+    argv: tuple[str, ...] = ()
+    safe_rows: int = 0
+    document_written: bool = False
+
+    @classmethod
+    def of(cls, verb: str, options: Mapping[str, Any]) -> Run:
+        """Make a run from the options that every verb has."""
+        return cls(
+            verb=verb,
+            config=options["config"],
+            database_url=options["database_url"],
+            params=pairs(options["param"] or ()),
+            json=options["format"] == "json",
+            verbose=options["verbose"],
+            quiet=options["quiet"],
+            debug=options["debug"],
+            masker=Masker(reveal=options["reveal"]),
+            argv=tuple(sys.argv[1:]),
+        )
+
+    def project(self) -> Project:
+        """Open the project, and learn which columns it marks secret."""
+        from migrator.project.project import Project
+
+        found = Project.find(self.config)
+        self._hide_columns_of(found)
+        return found
+
+    def desk(self, change: str | None, **flags: object) -> Desk:
+        """Open a change: its project, its definitions, its database."""
+        from migrator.workflow.desk import open_desk
+
+        desk = open_desk(
+            change, config=self.config, url=self.database_url, params=self.params, flags=flags
+        )
+        self._hide_columns_of(desk.project)
+        return desk
+
+    def _hide_columns_of(self, project: Project) -> None:
+        config = project.config
+        marked = {*getattr(config, "secret_columns", ())}
+        for one in config.change.values():
+            marked |= {*getattr(one, "secret_columns", ())}
+        self.masker = Masker(columns=frozenset(marked), reveal=self.masker.reveal)
+
+    @property
+    def width(self) -> int:
+        """How wide lines may be."""
+        if not sys.stdout.isatty():
+            return WIDTH
+        return max(NARROW, min(WIDTH, shutil.get_terminal_size().columns))
+
+    @property
+    def command(self) -> str:
+        """The command line as it was typed, without its secrets."""
+        return self.masker.text(shlex.join(("migrator", *(self.argv or (self.verb,)))))
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether a person is there to answer."""
+        return sys.stdin.isatty() and sys.stderr.isatty() and not self.json
+
+    def show(self, value: Any, render: Callable[..., Iterable[str]], **more: Any) -> None:
+        """Write a result: a screen, or one JSON document."""
+        hidden = self.masker.value(value)
+        if self.json:
+            self.document(hidden)
+        else:
+            self.page(render(hidden, width=self.width, **more))
+
+    def page(self, lines: Iterable[str]) -> None:
+        """Write lines to stdout."""
+        _write("stdout", [self.masker.text(line) for line in lines])
+
+    def document(self, value: object) -> None:
+        """Write the one JSON document to stdout."""
+        from migrator.report.as_json import document
+
+        self.document_written = True
+        sys.stdout.write(document(self.masker.value(value)) + "\n")
+        sys.stdout.flush()
+
+    def say(self, lines: Iterable[str]) -> None:
+        """Talk on stderr."""
+        _write("stderr", [self.masker.text(line) for line in lines])
+
+    def note(self, text: str) -> None:
+        """Say something that is good to know."""
+        if not self.quiet:
+            self.say([text])
+
+
+def _write(name: str, lines: list[str]) -> None:
+    """Write to a stream; Rich is loaded only where it can colour something."""
+    stream = getattr(sys, name)
+    if colourful(stream):
+        from migrator.cli.paint import paint
+
+        paint(lines, stderr=name == "stderr")
+        return
+    stream.write("".join(f"{line}\n" for line in lines))
+    stream.flush()
+
+
+def colourful(stream: Any) -> bool:
+    """Say whether a stream shows colours: a terminal, and nobody asked for none."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in {"dumb", "unknown"}
+    return stream.isatty() and not plain
+
+
+def pairs(given: Iterable[str]) -> dict[str, str]:
+    """Read NAME=VALUE options."""
+    made: dict[str, str] = {}
+    for one in given:
+        name, sign, value = one.partition("=")
+        if not sign or not name.strip():
+            what = f"--param {one.partition('=')[0]!r} is not NAME=VALUE."
+            raise UsageError(COMMAND_LINE, what, "For example: --param user_map=users.csv")
+        made[name.strip()] = value
+    return made

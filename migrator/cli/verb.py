@@ -1,0 +1,98 @@
+"""What is around every verb: the options they share, and every way of ending."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import typer
+
+from migrator.cli import exits
+from migrator.cli.options import SHARED
+from migrator.cli.render.words import number
+from migrator.cli.run import Run
+from migrator.model.errors import MigratorError
+
+Body = Callable[..., int]
+
+
+def verb(app: typer.Typer, name: str, **more: Any) -> Callable[[Body], Body]:
+    """Make a verb of a function `body(run, …) -> exit code`; its docstring is the help."""
+
+    def made(body: Body) -> Body:
+        own = list(inspect.signature(body, eval_str=True).parameters.values())[1:]
+        shared = {one.name for one in SHARED}
+
+        def called(**given: Any) -> int:
+            options = {key: given.pop(key) for key in shared}
+            return guarded(name, options, lambda run: body(run, **given))
+
+        parameters = [*(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own), *SHARED]
+        called.__name__ = body.__name__
+        called.__doc__ = body.__doc__
+        called.__annotations__ = {one.name: one.annotation for one in parameters}
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        app.command(name, **more)(called)
+        return body
+
+    return made
+
+
+def guarded(name: str, options: Mapping[str, Any], body: Callable[[Run], int]) -> int:
+    """Carry a verb out, whatever happens: an exit code, and never a traceback unasked."""
+    json, debug = options["format"] == "json", options["debug"]
+    run = Run(verb=name, json=json, debug=debug, argv=tuple(sys.argv[1:]))
+    try:
+        with exits.stoppable():
+            run = Run.of(name, options)
+            return body(run)
+    except BrokenPipeError:
+        return quiet_pipe()
+    except (KeyboardInterrupt, typer.Abort):
+        return _stopped(run)
+    except typer.Exit as asked:
+        return asked.exit_code
+    except Exception as error:  # noqa: BLE001 -- the last line of defence
+        ours = exits.as_ours(error, f"running {name}")
+        tell(run, ours)
+        if debug:
+            traceback.print_exception(error)
+        return ours.exit_code
+
+
+def tell(run: Run, error: MigratorError) -> None:
+    """Write an error to stderr, or as the JSON document."""
+    if run.json:
+        if not run.document_written:
+            said = {"id": error.id, "what": error.what, "cure": error.cure}
+            run.document({"error": {**said, "exit_code": error.exit_code}})
+        return
+    from migrator.cli.render.errors import error as rendered
+
+    run.say(rendered(error.id, error.what, error.cure, width=run.width))
+
+
+def _stopped(run: Run) -> int:
+    """Say that the state is safe, and how to go on."""
+    safe = f" {number(run.safe_rows)} rows are safe." if run.safe_rows else " The state is safe."
+    what = f"Stopped.{safe}"
+    if run.json:
+        tell(run, _Stopped(exits.STOPPED, what, run.command))
+    else:
+        run.say([f"{what} Go on with: {run.command}"])
+    return exits.INTERRUPTED
+
+
+class _Stopped(MigratorError):
+    exit_code = exits.INTERRUPTED
+
+
+def quiet_pipe() -> int:
+    """End quietly when nobody reads any more, as `migrator plan | head` does."""
+    # What Python still wants to flush at its end goes nowhere.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return exits.DONE

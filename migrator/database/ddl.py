@@ -1,0 +1,38 @@
+"""Which tables a script of DDL makes, and which it locks; read from its text, without a server."""
+
+from __future__ import annotations
+
+import re
+
+from migrator.model.names import Relation
+
+_PART = r'(?:"(?:[^"]|"")+"|[\w$]+)'
+_NAME = rf"({_PART}(?:\.{_PART})?)"
+_FLAGS = re.IGNORECASE | re.MULTILINE
+_MAKES = re.compile(rf"^\s*CREATE (?:UNLOGGED )?TABLE (?:IF NOT EXISTS )?{_NAME}", _FLAGS)
+_LOCKS = re.compile(
+    rf"\bREFERENCES\s+{_NAME}|^\s*ALTER TABLE (?:IF EXISTS )?(?:ONLY )?{_NAME}"
+    rf"|^\s*DROP TABLE (?:IF EXISTS )?{_NAME}"
+    rf"|^\s*CREATE (?:UNIQUE )?INDEX .*?\bON (?:ONLY )?{_NAME}"
+    rf"|^\s*CREATE (?:OR REPLACE )?(?:CONSTRAINT )?TRIGGER .*?\bON {_NAME}",
+    _FLAGS,
+)
+_BARE = re.compile(r'"(?:[^"]|"")+"|[^"]+')
+
+
+def tables_made(sql: str) -> tuple[Relation, ...]:
+    """List the tables that a script creates."""
+    return tuple(dict.fromkeys(_relation(name) for name in _MAKES.findall(sql)))
+
+
+def tables_locked(sql: str) -> tuple[Relation, ...]:
+    """List the tables in use that a script alters or points at: a foreign key locks both ends."""
+    made = set(tables_made(sql))
+    named = [_relation("".join(found)) for found in _LOCKS.findall(sql)]
+    return tuple(one for one in dict.fromkeys(named) if one not in made)
+
+
+def _relation(name: str) -> Relation:
+    """Read a name as PostgreSQL does: what stands without quotes is in lower case."""
+    folded = _BARE.sub(lambda one: one[0] if one[0].startswith('"') else one[0].lower(), name)
+    return Relation.parse(folded)

@@ -1,0 +1,133 @@
+"""From a change and a database to what the engine works on: tables looked up, definition compiled, Ledger joined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from migrator.database import inventory
+from migrator.database.connect import Connection
+from migrator.engine.balance import Counted
+from migrator.engine.projection.bind import catalog_of
+from migrator.engine.projection.compile import Subject, compile_backfill
+from migrator.engine.projection.images import ALGORITHM
+from migrator.engine.projection.projection import Projection
+from migrator.engine.statements import Writing
+from migrator.ledger import backfills, install, parameters, provenance
+from migrator.ledger.backfills import Image, Recorded
+from migrator.model.backfill import Backfill
+from migrator.model.change import Change
+from migrator.model.errors import ConfigurationError
+from migrator.model.names import Relation
+from migrator.model.tables import Table, TableColumn, TypeOf, Unique
+
+_TEXT = TypeOf(oid=25, name="text", base="text", schema="pg_catalog", kind="b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A backfill ready to work on. `recorded` is None while it never ran; `checked` is False for an unknown target."""
+
+    change: Change
+    projection: Projection
+    recorded: Recorded | None
+    provenances: tuple[str, ...]
+    checked: bool = True
+
+    @property
+    def counted(self) -> Counted:
+        """What the Balance asks for."""
+        return Counted(projection=self.projection, recorded=self.recorded, provenances=self.provenances)
+
+    def writing(self, run: int = 0) -> Writing:
+        """What copy and compare ask for."""
+        assert self.recorded is not None  # only a recorded backfill is written or compared
+        return Writing(projection=self.projection, recorded=self.recorded, run=run)
+
+    def image(self, server: int) -> Image:
+        """What is recorded of the definition."""
+        backfill = self.projection.backfill
+        return Image(
+            digest=self.change.definition_digest(backfill),
+            facts=backfill.facts(),
+            marks=self.projection.mark_names,
+            compared=backfill.compared,
+            algorithm=ALGORITHM,
+            server=server,
+        )
+
+
+def prepare(
+    conn: Connection,
+    change: Change,
+    backfill: Backfill,
+    *,
+    search_path: str,
+    shapes: Mapping[Relation, Table] | None = None,
+    filling: frozenset[Relation] = frozenset(),
+) -> Prepared:
+    """Compile a backfill against the database as it is; `shapes` are tables that are still to be made.
+
+    `filling` names targets of this change whose rows are still to come, so that no foreign key to them is judged.
+    Raises ConfigurationError M111 for a missing source, and what `compile_backfill` raises.
+    """
+    ledger = install.version(conn) is not None
+    source = find_source(conn, backfill, search_path)
+    relation = target_relation(conn, backfill, search_path)
+    live = inventory.table(conn, relation)
+    declared = (shapes or {}).get(relation)
+    stored = ledger and parameters.are_stored(conn, change.name, change.arguments)
+    subject = Subject(
+        backfill=backfill,
+        source=source,
+        target=live or declared or unchecked(backfill, relation),
+        target_exists=live is not None,
+        arguments=change.arguments,
+        stored_for=change.name if stored else None,
+        unready=_unready(conn, live or declared, filling),
+    )
+    projection = compile_backfill(subject, catalog_of(conn))
+    ours = tuple(provenance.of_target(conn, backfill.target)) if ledger and live is not None else ()
+    return Prepared(
+        change=change,
+        projection=projection.limited_to(ours),
+        recorded=backfills.recorded(conn, change.name, backfill.name) if ledger else None,
+        provenances=ours,
+        checked=live is not None or declared is not None,
+    )
+
+
+def find_source(conn: Connection, backfill: Backfill, search_path: str) -> Table:
+    """Look the source up; raises ConfigurationError M111 with the names that are near."""
+    relation = inventory.find(conn, backfill.source, search_path)
+    found = inventory.table(conn, relation) if relation else None
+    if found is None:
+        near = inventory.similar(conn, backfill.source)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "Look at the address of the database and its search_path."
+        where = backfill.path or backfill.name
+        raise ConfigurationError("M111", f"{where}: there is no table {backfill.source}.", hint)
+    return found
+
+
+def target_relation(conn: Connection, backfill: Backfill, search_path: str) -> Relation:
+    """Say which relation the target is, or will be."""
+    found = inventory.find(conn, backfill.target, search_path)
+    first = search_path.split(",")[0].strip().strip('"')
+    return found or Relation.parse(backfill.target, default_schema=first)
+
+
+def unchecked(backfill: Backfill, relation: Relation) -> Table:
+    """Stand in for a target of unknown shape: every column text, so that only the definition's own faults are found."""
+    return Table(
+        relation=relation,
+        kind="r",
+        columns=tuple(TableColumn(name=name, type=_TEXT) for name in backfill.columns),
+        uniques=(Unique(name="identity", columns=backfill.identities),),
+    )
+
+
+def _unready(conn: Connection, target: Table | None, filling: frozenset[Relation]) -> frozenset[Relation]:
+    """List the tables that cannot decide a foreign key: not there yet, or still to be filled by this change."""
+    keys = () if target is None else target.foreign_keys
+    absent = {one.references for one in keys if inventory.table(conn, one.references) is None}
+    return frozenset(absent) | filling

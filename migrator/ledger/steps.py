@@ -1,0 +1,104 @@
+"""Steps in the Ledger: which were taken and which are being undone; and the proofs of verify."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from migrator.database.connect import Connection
+from migrator.database.session import execute, one, rows
+from migrator.ledger.lease import Lease
+from migrator.model.step import Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """A Step as recorded."""
+
+    phase: Phase
+    name: str
+    status: str
+    origin: str
+    undo: Mapping[str, Any]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """The newest verdict of verify, and what it was a verdict of."""
+
+    proven: bool
+    subject: Mapping[str, Any]
+    at: datetime
+
+
+def all_of(conn: Connection, change: str) -> list[StepRecord]:
+    """List the Steps of a change that were begun, in the order of phases and time."""
+    found = rows(
+        conn, "SELECT phase, name, status, origin, undo, at FROM migrator.step WHERE change = %s ORDER BY at", (change,)
+    )
+    return [
+        StepRecord(phase=Phase(phase), name=name, status=status, origin=origin, undo=undo, at=at)
+        for phase, name, status, origin, undo, at in found
+    ]
+
+
+def begin(conn: Connection, lease: Lease, phase: Phase, name: str) -> None:
+    """Record that a Step was begun; one that is done stays done."""
+    execute(
+        conn,
+        "INSERT INTO migrator.step (change, phase, name, status, run) VALUES (%s, %s, %s, 'started', %s)"
+        " ON CONFLICT (change, phase, name) DO NOTHING",
+        (lease.change, phase.value, name, lease.run),
+    )
+
+
+def finish(conn: Connection, lease: Lease, phase: Phase, name: str, *, origin: str = "created") -> None:
+    """Record that a Step is done, and whether it made its objects or found them."""
+    execute(
+        conn,
+        "INSERT INTO migrator.step (change, phase, name, status, origin, run) VALUES (%s, %s, %s, 'done', %s, %s)"
+        " ON CONFLICT (change, phase, name) DO UPDATE SET status = 'done', run = excluded.run, at = now()"
+        " WHERE step.status <> 'done'",
+        (lease.change, phase.value, name, origin, lease.run),
+    )
+
+
+def begin_undo(conn: Connection, lease: Lease, phases: list[Phase], accepted: Mapping[str, Any]) -> None:
+    """Record that the Steps of these phases are being undone, and what was accepted by name."""
+    execute(
+        conn,
+        "UPDATE migrator.step SET status = 'undoing', undo = %s::jsonb, run = %s"
+        " WHERE change = %s AND phase = ANY (%s)",
+        (json.dumps(dict(accepted)), lease.run, lease.change, [one.value for one in phases]),
+    )
+
+
+def forget(conn: Connection, change: str, phase: Phase, name: str | None = None) -> None:
+    """Forget a Step that was undone, or all of a phase."""
+    only = "" if name is None else " AND name = %s"
+    given = (change, phase.value) if name is None else (change, phase.value, name)
+    execute(conn, f"DELETE FROM migrator.step WHERE change = %s AND phase = %s{only}", given)
+
+
+def prove(conn: Connection, run: int, change: str, *, proven: bool, subject: Mapping[str, Any], evidence: object) -> None:
+    """Record a verdict of verify."""
+    execute(
+        conn,
+        "INSERT INTO migrator.proof (change, proven, subject, evidence, run) VALUES (%s, %s, %s, %s::jsonb, %s)",
+        (change, proven, json.dumps(dict(subject), sort_keys=True), json.dumps(evidence), run),
+    )
+
+
+def newest_proof(conn: Connection, change: str) -> Proof | None:
+    """Find the newest verdict of verify."""
+    row = one(conn, "SELECT proven, subject, at FROM migrator.proof WHERE change = %s ORDER BY id DESC LIMIT 1", (change,))
+    return None if row is None else Proof(proven=bool(row[0]), subject=json.loads(row[1]), at=row[2])
+
+
+def forget_proofs(conn: Connection, change: str) -> None:
+    """Forget the verdicts of a change that is being undone."""
+    execute(conn, "DELETE FROM migrator.proof WHERE change = %s", (change,))

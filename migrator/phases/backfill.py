@@ -1,0 +1,184 @@
+"""Backfill: the rows of one source become rows of one target. Its undo deletes by provenance what is still ours."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from migrator.database import inventory
+from migrator.database.connect import Connection
+from migrator.database.failures import explained
+from migrator.database.session import transaction
+from migrator.engine import prepare as preparing
+from migrator.engine.copy import Copy, Counts, count_behind
+from migrator.engine.prepare import Prepared, prepare
+from migrator.engine.statements import Writing
+from migrator.engine.undo import Undo, Written
+from migrator.ledger import backfills, parameters, provenance, steps
+from migrator.ledger.run import Run
+from migrator.model.backfill import Backfill
+from migrator.model.change import Change
+from migrator.model.errors import RefusedError
+from migrator.model.step import Event, Phase, Preview
+from migrator.model.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyRows:
+    """The Step that copies one backfill. `lose_changed`: its undo deletes rows that the application changed since."""
+
+    change: Change
+    backfill: Backfill
+    search_path: str
+    prepared: Prepared | None = None
+    lose_changed: bool = False
+    keep_changed: bool = False
+    phase: Phase = Phase.BACKFILL
+
+    @property
+    def name(self) -> str:
+        """The backfill's name."""
+        return self.backfill.name
+
+    @property
+    def title(self) -> str:
+        """From where to where."""
+        return f"{self.backfill.target} ← {self.backfill.source}"
+
+    def preview(self) -> Preview:
+        """Give the Projection's SELECT; a copy takes row locks of its own rows only."""
+        sql = () if self.prepared is None else (self.prepared.projection.select(),)
+        return Preview(sql=sql, locks="none")
+
+    def apply(self, run: Run) -> dict[str, int]:
+        """Copy what nobody accounts for yet. Raises what `Copy.run` raises, in the user's names."""
+        begun = time.monotonic()
+        with explained(f"copying {self.title}", run.database.connect), run.database.connect() as conn:
+            writing = self._record(run, conn)
+            with transaction(conn, read_only=True, search_path=self.search_path):
+                total = writing.keyset.count(conn)
+            sofar = backfills.progress(conn, writing.recorded.id)
+            copy = Copy(
+                database=run.database,
+                lease=run.lease,
+                writing=writing,
+                settings=self.change.settings_of(self.backfill),
+            )
+            done = Counts()
+            for counts in copy.run():
+                done += counts
+                self._tell(run, done, sofar, total, time.monotonic() - begun)
+            with run.writing(conn):
+                steps.finish(conn, run.lease, Phase.BACKFILL, self.name)
+        return _named(done)
+
+    def check(self, conn: Connection) -> Verdict:
+        """Say whether every source row is accounted for."""
+        with transaction(conn, read_only=True, search_path=self.search_path):
+            prepared = prepare(conn, self.change, self.backfill, search_path=self.search_path)
+            behind = None if prepared.recorded is None else count_behind(conn, prepared.writing())
+        return Verdict(
+            claim=f"every row of {self.backfill.source} is accounted for in {self.name}",
+            proven=behind == 0,
+            evidence="it never ran" if behind is None else f"{behind:,} rows are pending",
+        )
+
+    def undo(self, run: Run) -> dict[str, int]:
+        """Delete the rows that are as we wrote them, and forget the backfill.
+
+        Rows the application changed since are kept and become its own only when that was accepted. Raises RefusedError
+        M412 when some are found that nobody accepted.
+        """
+        with explained(f"undoing {self.title}", run.database.connect), run.database.connect() as conn:
+            written = self.written(conn)
+            if written is None:
+                return {}
+            undo = Undo(
+                database=run.database,
+                lease=run.lease,
+                written=written,
+                settings=self.change.settings_of(self.backfill),
+                lose_changed=self.lose_changed,
+            )
+            removed = 0
+            for batch in undo.run():
+                removed += batch
+                run.listen(Event(kind="progress", phase=self.phase, name=self.name, title=self.title, rows=removed))
+            with run.writing(conn):
+                self._forget(run, conn, written)
+        return {"removed": removed}
+
+    def written(self, conn: Connection) -> Written | None:
+        """Say what this backfill wrote, None when it never ran."""
+        recorded = backfills.recorded(conn, self.change.name, self.name)
+        if recorded is None:
+            return None
+        source = preparing.find_source(conn, self.backfill, self.search_path)
+        target = inventory.table(conn, preparing.target_relation(conn, self.backfill, self.search_path))
+        if target is None:
+            return None
+        return Written(
+            name=self.name,
+            recorded=recorded,
+            target=target,
+            keys=tuple(column for name in self.backfill.keys if (column := source.column(name))),
+            identity=tuple(column for name in self.backfill.identities if (column := target.column(name))),
+        )
+
+    def _record(self, run: Run, conn: Connection) -> Writing:
+        """Record the definition this run copies by, its parameters and its provenance table."""
+        with run.writing(conn):
+            parameters.store(conn, self.change.name, self.change.arguments)
+            steps.begin(conn, run.lease, Phase.BACKFILL, self.name)
+            prepared = prepare(conn, self.change, self.backfill, search_path=self.search_path)
+            projection = prepared.projection
+            recorded = backfills.record(
+                conn,
+                self.change.name,
+                self.name,
+                self.backfill.source,
+                self.backfill.target,
+                projection.keys,
+                projection.identity,
+                prepared.image(inventory.server(conn).major),
+            )
+            ours = provenance.of_target(conn, self.backfill.target)
+        return Writing(projection=projection.limited_to(ours), recorded=recorded, run=run.lease.run)
+
+    def _tell(self, run: Run, done: Counts, sofar: int, total: int, seconds: float) -> None:
+        run.listen(
+            Event(
+                kind="progress",
+                phase=self.phase,
+                name=self.name,
+                title=self.title,
+                rows=sofar + done.read,
+                total=max(total, sofar + done.read),
+                detail=_named(done),
+                seconds=seconds,
+            )
+        )
+
+    def _forget(self, run: Run, conn: Connection, written: Written) -> None:
+        left = provenance.count(conn, written.recorded.id)
+        if left and not self.keep_changed:
+            raise RefusedError(
+                "M412",
+                f"{left:,} rows of {self.backfill.target} were changed by the application since they were counted.",
+                f"Look again: migrator rollback {self.change.name} counts them anew.",
+            )
+        backfills.forget(conn, written.recorded.id)
+        steps.forget(conn, self.change.name, Phase.BACKFILL, self.name)
+        del run
+
+
+def _named(counts: Counts) -> dict[str, int]:
+    found = Counter(
+        read=counts.read,
+        moved=counts.moved,
+        merged=counts.merged,
+        skipped=counts.skipped,
+        quarantined=counts.quarantined,
+    )
+    return {name: number for name, number in found.items() if number}

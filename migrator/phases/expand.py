@@ -1,0 +1,181 @@
+"""Expand: an Alembic revision adds what the change declares. Its undo is the revision's downgrade."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from migrator.database import inventory, revisions
+from migrator.database.connect import Connection
+from migrator.database.locks import with_lock_retries
+from migrator.database.revisions import RevisionInfo
+from migrator.database.session import execute, value
+from migrator.ledger import lease, steps
+from migrator.ledger.run import Run
+from migrator.model.change import Settings
+from migrator.model.errors import RefusedError
+from migrator.model.names import Relation
+from migrator.model.step import Phase, Preview
+from migrator.model.tables import Table
+from migrator.model.verdict import Verdict
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRevision:
+    """The Step that runs one revision.
+
+    `shapes` are the tables it creates, as a scratch server showed them, to say how one in the way differs; `accepted`
+    says how many rows of each table may be lost by its undo.
+    """
+
+    change: str
+    info: RevisionInfo
+    directory: Path
+    parameters: Mapping[str, Any]
+    shapes: Mapping[Relation, Table] = field(default_factory=dict)
+    accepted: Mapping[str, int] = field(default_factory=dict)
+    phase: Phase = Phase.EXPAND
+
+    @property
+    def name(self) -> str:
+        """The revision's id."""
+        return self.info.id
+
+    @property
+    def title(self) -> str:
+        """What the revision says of itself."""
+        return f"revision {self.info.id}: {self.info.doc or self.info.path.name}"
+
+    def preview(self) -> Preview:
+        """Give the SQL, and the tables in use it locks."""
+        sql = self._sql
+        touched = ", ".join(str(one) for one in revisions.tables_locked(sql))
+        return Preview(
+            sql=(sql,),
+            locks=f"SHARE ROW EXCLUSIVE on {touched}" if touched else "none on tables in use",
+            blocks=f"writers of {touched} while it waits" if touched else "",
+        )
+
+    @property
+    def makes(self) -> tuple[Relation, ...]:
+        """The tables it creates."""
+        return revisions.tables_made(self._sql)
+
+    @property
+    def _sql(self) -> str:
+        return revisions.offline_sql(self.directory, self.change, self.info.id, self.parameters)
+
+    def apply(self, run: Run) -> dict[str, int]:
+        """Run it in one transaction which holds the lease; an object in the way is compared first, never overwritten.
+
+        Raises RefusedError M207 for a table in the way, with the difference.
+        """
+        with run.database.connect() as conn:
+            self._refuse_in_the_way(conn)
+        self._retrying(run, revisions.upgrade, lambda conn: lease.check(conn, run.lease))
+        self._record(run)
+        return {}
+
+    def check(self, conn: Connection) -> Verdict:
+        """Say whether the version table has it."""
+        done = self.info.id in revisions.applied(conn, revisions.declared(self.directory, self.change))
+        return Verdict(
+            claim=f"revision {self.info.id} is applied",
+            proven=done,
+            evidence="the version table has it" if done else "the version table does not have it",
+        )
+
+    def undo(self, run: Run) -> dict[str, int]:
+        """Downgrade, after counting under lock that no row is lost but those accepted by name.
+
+        Raises RefusedError M412 when the application wrote since they were counted.
+        """
+
+        def guard(conn: Connection) -> None:
+            lease.check(conn, run.lease)
+            for table in self.makes:
+                self._refuse_loss(conn, table)
+
+        self._retrying(run, revisions.downgrade, guard)
+        with run.database.connect() as conn, run.writing(conn):
+            steps.forget(conn, self.change, Phase.EXPAND, self.name)
+        return {}
+
+    def _record(self, run: Run) -> None:
+        with run.database.connect() as conn, run.writing(conn):
+            steps.finish(conn, run.lease, Phase.EXPAND, self.name)
+
+    def _refuse_loss(self, conn: Connection, made: Relation) -> None:
+        execute(conn, f"LOCK TABLE {made.sql} IN ACCESS EXCLUSIVE MODE")
+        rows, accepted = int(value(conn, f"SELECT count(*) FROM {made.sql}")), self.accepted.get(str(made), 0)
+        if rows > accepted:
+            raise RefusedError(
+                "M412",
+                f"{made} holds {rows:,} rows which are not ours to drop; {accepted:,} were accepted.",
+                f"Look again: migrator rollback {self.change} counts them anew.",
+            )
+
+    def in_the_way(self, conn: Connection) -> tuple[Relation, ...]:
+        """List the tables it would create that are there already."""
+        return tuple(one for one in self.makes if inventory.table(conn, one) is not None)
+
+    def _refuse_in_the_way(self, conn: Connection) -> None:
+        """Refuse when a table that is to be made is there already, naming the difference where it is known."""
+        for made in self.makes:
+            found = inventory.table(conn, made)
+            if found is None:
+                continue
+            declared = self.shapes.get(made)
+            lines = [] if declared is None else differences(declared, found)
+            shape = "another shape" if lines else "the declared columns" if declared else "an unknown shape"
+            raise RefusedError(
+                "M207",
+                "\n  ".join([f"a table {made} of {shape} is in the way; no revision of ours made it.", *lines[:20]]),
+                f"Rename it (ALTER TABLE {made.sql} RENAME TO ...) or drop it if nobody needs it; then run the same"
+                " command again.",
+            )
+
+    def _retrying(self, run: Run, act: Callable[..., None], guard: Callable[[Connection], None]) -> None:
+        settings = next(iter(run.change.settings.values()), Settings())
+
+        def once() -> None:
+            act(
+                run.database,
+                self.directory,
+                self.change,
+                self.info.id,
+                self.parameters,
+                settings.lock_timeout_ms,
+                guard,
+            )
+
+        with_lock_retries(
+            once,
+            doing=f"running {self.title}",
+            tries=settings.lock_tries,
+            relations=[*revisions.tables_locked(self._sql), *self.makes],
+            connect=run.database.connect,
+        )
+
+
+def differences(declared: Table, found: Table) -> list[str]:
+    """Say how a table differs from its declaration, in the user's names."""
+    lines = []
+    for column in declared.columns:
+        other = found.column(column.name)
+        if other is None:
+            lines.append(f'column "{column.name}" is missing (declared: {column.type.name})')
+        elif other.type.name != column.type.name:
+            lines.append(f'column "{column.name}" is {other.type.name}, declared: {column.type.name}')
+        elif other.not_null != column.not_null:
+            lines.append(f'column "{column.name}" is {_nullness(other.not_null)}, declared: {_nullness(column.not_null)}')
+    known = set(declared.names)
+    lines += [f'column "{one.name}" is not declared' for one in found.columns if one.name not in known]
+    wanted = {one.columns for one in declared.uniques}
+    lines += [f"unique key ({', '.join(one)}) is missing" for one in sorted(wanted - {u.columns for u in found.uniques})]
+    return lines
+
+
+def _nullness(not_null: bool) -> str:  # noqa: FBT001 -- a column's own word
+    return "NOT NULL" if not_null else "nullable"

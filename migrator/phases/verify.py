@@ -1,0 +1,210 @@
+"""Verify: every backfill is proven row by row and its Balance recomputed. Its undo forgets the proof."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.database.connect import Connection
+from migrator.database.failures import explained
+from migrator.database.session import rows, transaction
+from migrator.engine import balance as balancing
+from migrator.engine.compare import Compare
+from migrator.engine.prepare import Prepared, find_source, prepare
+from migrator.ledger import quarantine, steps
+from migrator.ledger.lease import Lease
+from migrator.ledger.run import Listen, Run
+from migrator.model.change import Change
+from migrator.model.names import literal
+from migrator.model.step import Event, Phase, Preview
+from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
+
+STEP = "compare"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """Everything verify found out, and what follows from it."""
+
+    comparisons: tuple[Comparison, ...]
+    balances: tuple[Balance, ...]
+    sources: tuple[SourceBalance, ...]
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def proven(self) -> bool:
+        """Whether every claim holds; no claim is no proof."""
+        return bool(self.verdicts) and all(one.proven for one in self.verdicts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareRows:
+    """The Step that proves a change: both directions of every backfill, and the Balances in one snapshot."""
+
+    change: Change
+    search_path: str
+    show: int = 20
+    phase: Phase = Phase.VERIFY
+
+    @property
+    def name(self) -> str:
+        """One proof for the whole change."""
+        return STEP
+
+    @property
+    def title(self) -> str:
+        """How much is compared."""
+        return f"compare {len(self.change.backfills)} backfills row by row, and balance every source"
+
+    def preview(self) -> Preview:
+        """It only reads."""
+        return Preview(locks="none")
+
+    def prove(self, conn: Connection, listen: Listen) -> Proof:
+        """Compare and balance; reads only."""
+        with explained(f"verifying {self.change.name}"):
+            with transaction(conn, read_only=True, search_path=self.search_path):
+                prepared = prepare_all(conn, self.change, self.search_path)
+            comparisons = tuple(self._compare(conn, one, listen) for one in prepared if one.recorded is not None)
+            balances, sources = balances_of(conn, prepared, self.search_path)
+        return Proof(
+            comparisons=comparisons,
+            balances=balances,
+            sources=sources,
+            verdicts=(
+                *(_compared(one) for one in comparisons),
+                *(_never_ran(one) for one in prepared if one.recorded is None),
+                *verdicts_of(balances, sources),
+            ),
+        )
+
+    def apply(self, run: Run) -> dict[str, int]:
+        """Prove, and record the proof."""
+        with run.database.connect() as conn:
+            proof = self.prove(conn, run.listen)
+            with run.writing(conn):
+                record(conn, run.lease, self.change, proof, self.search_path)
+        return {"compared": sum(one.compared for one in proof.comparisons)}
+
+    def check(self, conn: Connection) -> Verdict:
+        """Say whether there is a proof of what is there now."""
+        found = steps.newest_proof(conn, self.change.name)
+        fresh = found is not None and found.proven and found.subject == subject(conn, self.change, self.search_path)
+        return Verdict(
+            claim=f"{self.change.name} is verified",
+            proven=fresh,
+            evidence="never" if found is None else f"{'proven' if found.proven else 'not proven'} at {found.at:%F %T}",
+        )
+
+    def undo(self, run: Run) -> dict[str, int]:
+        """Forget the proof."""
+        with run.database.connect() as conn, run.writing(conn):
+            steps.forget_proofs(conn, self.change.name)
+            steps.forget(conn, self.change.name, Phase.VERIFY)
+        return {}
+
+    def _compare(self, conn: Connection, prepared: Prepared, listen: Listen) -> Comparison:
+        backfill = prepared.projection.backfill
+        done = 0
+
+        def progress(read: int) -> None:
+            nonlocal done
+            done += read
+            listen(Event(kind="progress", phase=self.phase, name=backfill.name, title=f"compare {backfill.name}", rows=done))
+
+        return Compare(
+            writing=prepared.writing(),
+            foreign=self.change.foreign,
+            provenances=prepared.provenances,
+            search_path=self.search_path,
+            show=self.show,
+            progress=progress,
+        ).run(conn)
+
+
+def prepare_all(conn: Connection, change: Change, search_path: str) -> tuple[Prepared, ...]:
+    """Prepare every backfill of a change, against tables that are there."""
+    return tuple(prepare(conn, change, one, search_path=search_path) for one in change.backfills)
+
+
+def balances_of(
+    conn: Connection, prepared: Sequence[Prepared], search_path: str
+) -> tuple[tuple[Balance, ...], tuple[SourceBalance, ...]]:
+    """Balance every backfill and every source in one snapshot."""
+    with transaction(conn, read_only=True, isolation="repeatable read", search_path=search_path, work_mem="128MB"):
+        balances = tuple(balancing.balance(conn, one.counted) for one in prepared)
+        sources: dict[str, list[Prepared]] = {}
+        for one in prepared:
+            sources.setdefault(str(one.projection.source.relation), []).append(one)
+        together = tuple(balancing.source_balance(conn, [one.counted for one in group]) for group in sources.values())
+    return balances, together
+
+
+def verdicts_of(balances: Sequence[Balance], sources: Sequence[SourceBalance]) -> tuple[Verdict, ...]:
+    """Judge Balances: all closed, nothing pending, nothing waiting in quarantine."""
+    return (*(_balanced(one) for one in balances), *(_taken(one) for one in sources))
+
+
+def _compared(found: Comparison) -> Verdict:
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in found.counts.items())
+    return Verdict(
+        claim=f"every row of {found.target} from {found.source} is as declared ({found.backfill})",
+        proven=found.proven,
+        evidence=kinds or f"{found.compared:,} rows compared in both directions",
+    )
+
+
+def _never_ran(prepared: Prepared) -> Verdict:
+    name = prepared.projection.backfill.name
+    return Verdict(claim=f"{name} ran", proven=False, evidence="it never ran")
+
+
+def _balanced(found: Balance) -> Verdict:
+    open_terms = {name: found.rows(name) for name in ("pending", "quarantined")}
+    faults = [f"{number:,} {name}" for name, number in open_terms.items() if number]
+    if found.unaccounted:
+        faults.append(f"{found.unaccounted:,} unaccounted")
+    if not found.closes and not found.unaccounted:
+        faults.append("the terms do not add up to the source")
+    return Verdict(
+        claim=f"{found.backfill} accounts for every row of {found.source}",
+        proven=not faults,
+        evidence=", ".join(faults) or f"{found.source_rows:,} rows, unaccounted 0",
+    )
+
+
+def _taken(found: SourceBalance) -> Verdict:
+    return Verdict(
+        claim=f"every row of {found.source} is taken by a backfill or left behind by name",
+        proven=found.closes,
+        evidence=f"{found.source_rows:,} rows, unaccounted {found.unaccounted:,}",
+    )
+
+
+def record(conn: Connection, held: Lease, change: Change, proof: Proof, search_path: str) -> None:
+    """Record a proof with what it was a proof of, and the Step as done when it holds."""
+    evidence = [{"claim": one.claim, "proven": one.proven, "evidence": one.evidence} for one in proof.verdicts]
+    of = subject(conn, change, search_path)
+    steps.prove(conn, held.run, change.name, proven=proof.proven, subject=of, evidence=evidence)
+    if proof.proven:
+        steps.finish(conn, held, Phase.VERIFY, STEP)
+
+
+def subject(conn: Connection, change: Change, search_path: str) -> Mapping[str, Any]:
+    """Say what a proof is a proof of: the definitions, and how often the sources were written to.
+
+    The counters are PostgreSQL's statistics: they may lag by seconds, and a reset makes a proof stale, never fresh.
+    """
+    names = sorted({find_source(conn, one, search_path).relation for one in change.backfills})
+    wanted = ", ".join(f"({literal(one.schema)}, {literal(one.name)})" for one in names)
+    found = rows(
+        conn,
+        "SELECT schemaname || '.' || relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_catalog.pg_stat_user_tables"
+        f" WHERE (schemaname, relname) IN ({wanted}) ORDER BY 1",
+    )
+    return {
+        "definitions": {one.name: change.definition_digest(one) for one in change.backfills},
+        "writes": {str(name): int(number) for name, number in found},
+        "quarantine": [list(one) for one in quarantine.counts(conn, change.name)],
+    }

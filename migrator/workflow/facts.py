@@ -1,0 +1,94 @@
+"""Facts: what database and Ledger look like now, and the state that follows. Everything here only reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from migrator.database import inventory, revisions
+from migrator.database.connect import Connection
+from migrator.database.revisions import RevisionInfo
+from migrator.database.server import ServerFacts
+from migrator.ledger import backfills, install, lease, steps
+from migrator.ledger.steps import StepRecord
+from migrator.model.change import Change
+from migrator.model.step import Phase, State
+from migrator.phases.verify import subject
+from migrator.workflow.desk import Desk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What there is. `recorded` are the backfills that ever ran, `copied` those whose copy ended."""
+
+    server: ServerFacts
+    ledger: int | None
+    revisions: tuple[RevisionInfo, ...]
+    applied: frozenset[str]
+    steps: tuple[StepRecord, ...] = ()
+    recorded: frozenset[str] = frozenset()
+    verified: bool = False
+    stale: bool = False
+    holder: tuple[str, str] | None = None
+    strangers: tuple[str, ...] = ()
+    change: Change | None = field(default=None, repr=False)
+
+    @property
+    def undoing(self) -> bool:
+        """Whether a rollback was begun and did not end."""
+        return any(one.status == "undoing" for one in self.steps)
+
+    def done(self, phase: Phase, name: str) -> bool:
+        """Whether a Step is recorded as done."""
+        return any(one.phase is phase and one.name == name and one.status == "done" for one in self.steps)
+
+    @property
+    def state(self) -> State:
+        """The state of the change, derived."""
+        if self.undoing:
+            return State.UNDOING
+        if not self.applied and self.revisions:
+            return State.NEW
+        if len(self.applied) < len(self.revisions):
+            return State.EXPANDING
+        names = () if self.change is None else tuple(one.name for one in self.change.backfills)
+        if not any(name in self.recorded for name in names):
+            return State.EXPANDED
+        if not all(self.done(Phase.BACKFILL, name) for name in names):
+            return State.COPYING
+        return State.VERIFIED if self.verified else State.COPIED
+
+
+def gather(conn: Connection, desk: Desk) -> Facts:
+    """Gather the facts of a change; works without a Ledger and with reading rights alone."""
+    change, path = desk.change, desk.database.search_path
+    chain = tuple(revisions.declared(desk.project.revisions, change.name))
+    ledger = install.version(conn)
+    facts = Facts(
+        server=inventory.server(conn),
+        ledger=ledger,
+        revisions=chain,
+        applied=revisions.applied(conn, chain),
+        strangers=tuple(inventory.foreign_version_tables(conn)),
+        change=change,
+    )
+    return facts if ledger is None else _with_ledger(conn, facts, change, path)
+
+
+def _with_ledger(conn: Connection, facts: Facts, change: Change, search_path: str) -> Facts:
+    proof = steps.newest_proof(conn, change.name)
+    fresh = proof is not None and proof.proven and proof.subject == subject(conn, change, search_path)
+    return Facts(
+        server=facts.server,
+        ledger=facts.ledger,
+        revisions=facts.revisions,
+        applied=facts.applied,
+        steps=tuple(steps.all_of(conn, change.name)),
+        recorded=frozenset(
+            one.name for one in change.backfills if backfills.find(conn, change.name, one.name) is not None
+        ),
+        verified=fresh,
+        stale=proof is not None and proof.proven and not fresh,
+        holder=lease.holder(conn, change.name),
+        strangers=facts.strangers,
+        change=change,
+    )

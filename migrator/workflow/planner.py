@@ -1,0 +1,169 @@
+"""The planner: Facts in, Plan out. It does no I/O; what was read was read before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from migrator.engine.prepare import Prepared
+from migrator.ledger.run import Step
+from migrator.model.backfill import Backfill
+from migrator.model.change import Change
+from migrator.model.step import Hazard, Phase, Plan, PlannedStep, State
+from migrator.model.verdict import Balance, SourceBalance
+from migrator.workflow.facts import Facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foretold:
+    """What was found out beforehand: Projections, where each row will go, what is dangerous, what is unknown."""
+
+    prepared: tuple[Prepared, ...] = ()
+    balances: tuple[Balance, ...] = ()
+    sources: tuple[SourceBalance, ...] = ()
+    hazards: tuple[Hazard, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def make_plan(
+    change: Change, database: str, facts: Facts, steps: Sequence[Step], foretold: Foretold, *, dry_run: bool = False
+) -> Plan:
+    """Put the Steps in order, with what is known of each."""
+    balances = {one.backfill: one for one in foretold.balances}
+    planned = tuple(_planned(step, facts, balances) for step in steps)
+    return Plan(
+        change=change.name,
+        title=change.title,
+        guide=change.guide,
+        database=database,
+        server=f"PostgreSQL {facts.server.version.split()[0]}",
+        state=facts.state,
+        steps=planned,
+        balances=foretold.balances,
+        sources=foretold.sources,
+        hazards=foretold.hazards,
+        missing={one.name: {name: why.reason for name, why in one.missing().items()} for one in change.backfills},
+        left_behind={one.name: dict(one.left_behind) for one in change.backfills if one.left_behind},
+        unread=_unread(foretold.prepared),
+        undo=("every step can be undone",),
+        notes=(*foretold.notes, *facts.strangers),
+        bytes_needed=_bytes_needed(foretold.prepared),
+        dry_run=dry_run,
+    )
+
+
+def _planned(step: Step, facts: Facts, balances: Mapping[str, Balance]) -> PlannedStep:
+    balance = balances.get(step.name) if step.phase is Phase.BACKFILL else None
+    rows = None if balance is None else _still_to_come(balance)
+    return PlannedStep(
+        phase=step.phase,
+        name=step.name,
+        title=step.title,
+        rows=rows,
+        done=_is_done(step, facts, rows),
+        preview=step.preview(),
+    )
+
+
+def _is_done(step: Step, facts: Facts, rows: int | None) -> bool:
+    if facts.state is State.UNDOING:
+        return False
+    match step.phase:
+        case Phase.EXPAND:
+            return step.name in facts.applied
+        case Phase.BACKFILL:
+            return facts.done(Phase.BACKFILL, step.name) and not rows
+        case _:
+            return facts.state is State.VERIFIED
+
+
+def _still_to_come(balance: Balance) -> int:
+    """Count the rows a copy would take; before anything ran, all but the skipped ones."""
+    if any(one.disposition == "pending" for one in balance.terms):
+        return balance.rows("pending")
+    foretold = balance.rows("moved") + balance.rows("merged") + balance.rows("quarantined")
+    return 0 if balance.recorded else foretold
+
+
+def _unread(prepared: Sequence[Prepared]) -> dict[str, tuple[str, ...]]:
+    return {
+        one.projection.backfill.name: one.projection.left_unread for one in prepared if one.projection.left_unread
+    }
+
+
+def _bytes_needed(prepared: Sequence[Prepared]) -> int | None:
+    """Estimate the disk a copy needs: about as much as the sources hold, and a quarter for provenance."""
+    sources = {one.projection.source.relation: one.projection.source.bytes for one in prepared}
+    total = sum(sources.values())
+    return int(total * 1.25) if total else None
+
+
+def hazards_of(change: Change, facts: Facts, prepared: Sequence[Prepared]) -> tuple[Hazard, ...]:
+    """Collect what is dangerous in the definitions and around them."""
+    found: list[Hazard] = []
+    for one in prepared:
+        found += _unchecked(one)
+        found += _nobodys(one.projection.backfill, one)
+        found += _firing(one)
+    if facts.server.isolation != "read committed":
+        found.append(
+            Hazard(
+                id="H107",
+                what=f"this role's transactions are {facts.server.isolation} by default; a later switch is exact for"
+                " READ COMMITTED only",
+                cure="ALTER ROLE … SET default_transaction_isolation = 'read committed'",
+            )
+        )
+    del change
+    return tuple(found)
+
+
+def _unchecked(prepared: Prepared) -> list[Hazard]:
+    if prepared.checked:
+        return []
+    name = prepared.projection.target.relation
+    return [
+        Hazard(
+            id="H101",
+            what=f"types unchecked: the shape of {name} is not known before expand",
+            cure="give a scratch server (scratch_url in migrator.toml), or pip install 'pg-migrator[demo]'",
+        )
+    ]
+
+
+def _nobodys(backfill: Backfill, prepared: Prepared) -> list[Hazard]:
+    """Find policies that show rows to everybody where the column that names the owner is left NULL."""
+    found = []
+    for name, why in backfill.missing().items():
+        if why.unless is not None and why.unless.parameter.name in prepared.change.arguments.files:
+            continue
+        policies = [
+            one.name for one in prepared.projection.target.policies if f"{name} is null" in one.definition.lower()
+        ]
+        if policies:
+            parameter = why.unless.parameter.name if why.unless else None
+            given = f"give --param {parameter}=FILE, or " if parameter else ""
+            found.append(
+                Hazard(
+                    id="H104",
+                    what=f"{backfill.target}: rows with {name} NULL are visible to, and can be taken by, every signed-in"
+                    f" user ({', '.join(policies)})",
+                    cure=f'{given}drop the "or {name} is null" of these policies',
+                )
+            )
+    return found
+
+
+def _firing(prepared: Prepared) -> list[Hazard]:
+    target = prepared.projection.target
+    triggers = [one.name for one in target.triggers if one.on_insert and "migrator.applying" not in one.definition]
+    if not triggers:
+        return []
+    return [
+        Hazard(
+            id="H105",
+            what=f"inserting into {target.relation} fires {', '.join(triggers)} for every row moved",
+            cure="look what they do (mail, queues); guard them by"
+            " WHEN (coalesce(current_setting('migrator.applying', true), '') = '')",
+        )
+    ]

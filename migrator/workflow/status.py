@@ -1,0 +1,75 @@
+"""Status: one line for each change of the project, from a few quick queries."""
+
+from __future__ import annotations
+
+from migrator.database.connect import Connection
+from migrator.database.failures import explained
+from migrator.database.session import one
+from migrator.model.step import ChangeStatus, State
+from migrator.project import Project
+from migrator.workflow.desk import Desk, open_desk
+from migrator.workflow.facts import Facts, gather
+from migrator.workflow.use_cases import reading
+
+_NEXT = {
+    State.NEW: "migrator plan {0}",
+    State.EXPANDING: "migrator apply {0}",
+    State.EXPANDED: "migrator apply {0}",
+    State.COPYING: "migrator apply {0}",
+    State.COPIED: "migrator verify {0}",
+    State.VERIFIED: "",
+    State.UNDOING: "migrator rollback {0}",
+}
+
+
+def status(
+    project: Project, *, change: str | None = None, url: str | None = None, config: str | None = None
+) -> tuple[ChangeStatus, ...]:
+    """Say of every change, or of one, where it stands. Raises what connecting raises."""
+    names = (change,) if change is not None else project.names()
+    return tuple(_status(open_desk(name, config=config or str(project.root), url=url)) for name in names)
+
+
+def _status(desk: Desk) -> ChangeStatus:
+    with explained("reading the status", desk.database.connect), desk.database.connect() as conn, reading(conn, desk):
+        facts = gather(conn, desk)
+        copied, total, held, since = _counts(conn, desk) if facts.ledger is not None else (0, None, 0, None)
+    return ChangeStatus(
+        change=desk.change.name,
+        state=facts.state,
+        since=since,
+        rows=copied,
+        total=total,
+        quarantined=held,
+        holder=f"{facts.holder[0]}: {facts.holder[1]}" if facts.holder else None,
+        reasons=_reasons(facts, held),
+        next=_NEXT[facts.state].format(desk.change.name),
+    )
+
+
+def _counts(conn: Connection, desk: Desk) -> tuple[int, int | None, int, str | None]:
+    """Read how far the copies are: rows read, rows to read (as estimated when the Ranges were planned), quarantined."""
+    found = one(
+        conn,
+        "SELECT coalesce(sum(r.read), 0)::bigint,"
+        " (SELECT sum(greatest(c.reltuples, 0))::bigint FROM migrator.backfill b"
+        "   JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(b.source) WHERE b.change = %(change)s),"
+        " (SELECT count(*) FROM migrator.quarantine q JOIN migrator.backfill b ON b.id = q.backfill"
+        "   WHERE b.change = %(change)s AND q.status = 'open'),"
+        " (SELECT to_char(max(at), 'YYYY-MM-DD HH24:MI') FROM migrator.step WHERE change = %(change)s)"
+        " FROM migrator.range r JOIN migrator.backfill b ON b.id = r.backfill WHERE b.change = %(change)s",
+        {"change": desk.change.name},
+    )
+    assert found is not None  # an aggregate
+    return int(found[0]), None if found[1] is None else int(found[1]), int(found[2]), found[3]
+
+
+def _reasons(facts: Facts, held: int) -> tuple[str, ...]:
+    found = []
+    if facts.stale:
+        found.append("the proof is stale: sources, definitions or parameters changed since")
+    if held:
+        found.append(f"{held:,} rows wait in quarantine")
+    found += facts.strangers
+    return tuple(found)
+

@@ -1,0 +1,353 @@
+"""One function for each verb that reads or goes forward. Nothing prints here; `rollback` has a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+from migrator.database.connect import Connection
+from migrator.database.failures import SqlError, explained
+from migrator.database.session import transaction
+from migrator.engine.prepare import Prepared, prepare, target_relation
+from migrator.ledger import install, lease, quarantine
+from migrator.ledger.quarantine import Entry, Selection
+from migrator.ledger.run import Listen, Run, Step
+from migrator.model.errors import MigratorError, RefusedError, UsageError
+from migrator.model.step import Event, Phase, Plan, Report, State, StepReport
+from migrator.model.verdict import Balance, SourceBalance, Verdict
+from migrator.phases.backfill import CopyRows
+from migrator.phases.expand import RunRevision
+from migrator.phases.verify import CompareRows, Proof, balances_of, record, verdicts_of
+from migrator.workflow import planner
+from migrator.workflow.desk import Desk
+from migrator.workflow.facts import Facts, gather
+from migrator.workflow.planner import Foretold, make_plan
+from migrator.workflow.runner import take
+from migrator.workflow.scratch import Declared, declare
+
+FORWARD = (Phase.EXPAND, Phase.BACKFILL, Phase.VERIFY)
+
+
+def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
+    """Plan a change; changes nothing. All reading happens in transactions that the server holds READ ONLY.
+
+    Raises what loading, connecting and compiling raise; UsageError M308 when a definition tries to write.
+    """
+    with explained(f"planning {desk.change.name}", desk.database.connect), desk.database.connect() as conn:
+        facts = facts_of(conn, desk)
+        declared = _declared(desk, facts)
+        if declared.refused is not None:
+            raise declared.refused
+        with reading(conn, desk):
+            prepared = _prepare(conn, desk, facts, declared)
+        balances, sources = balances_of(conn, prepared, desk.database.search_path) if count else ((), ())
+    foretold = Foretold(
+        prepared=prepared,
+        balances=balances,
+        sources=sources,
+        hazards=planner.hazards_of(desk.change, facts, prepared),
+        notes=(f"types unchecked: {declared.reason}",) if declared.reason else (),
+    )
+    made = [*revision_steps(desk, facts, declared), *_copies(desk, prepared), _comparison(desk)]
+    return make_plan(desk.change, desk.database.shown, facts, made, foretold, dry_run=dry_run)
+
+
+def apply(desk: Desk, *, to: Phase = Phase.VERIFY, only: str | None = None, listen: Listen) -> Report:
+    """Take every Step that is not done, forward to a phase; whatever stops it, the same call goes on from there.
+
+    Raises RefusedError M401 while another run holds the lease, M405 while a rollback is half done.
+    """
+    if to not in FORWARD:
+        raise UsageError("M109", f"apply cannot go to {to}.", f"Choose one of {', '.join(FORWARD)}.")
+    if only is not None and desk.change.backfill(only) is None:
+        known = ", ".join(one.name for one in desk.change.backfills)
+        raise UsageError("M103", f"{desk.change.name} has no backfill {only!r}.", f"It has: {known}.")
+    with explained(f"applying {desk.change.name}", desk.database.connect):
+        install_ledger(desk)
+        with running(desk, f"apply --to {to}", listen) as (run, conn):
+            facts = facts_of(conn, desk)
+            if facts.undoing:
+                raise RefusedError(
+                    "M405",
+                    f"A rollback of {desk.change.name} was begun and did not end.",
+                    f"Let it end: migrator rollback {desk.change.name}",
+                )
+            done = _expand(desk, run, facts)
+            if to is not Phase.EXPAND:
+                done += _backfill(desk, run, facts, only)
+            if to is not Phase.VERIFY or only is not None:
+                return _report(desk, "apply", facts_of(conn, desk), done)
+            if not done and facts.state is State.VERIFIED:
+                return _report(desk, "apply", facts, [])
+            return _verified(desk, run, conn, done, facts)
+
+
+def verify_counts(desk: Desk) -> Report:
+    """Balance every backfill and every source in one snapshot; only reads."""
+    with explained(f"balancing {desk.change.name}", desk.database.connect), desk.database.connect() as conn:
+        facts = facts_of(conn, desk)
+        declared = _declared(desk, facts)
+        with reading(conn, desk):
+            prepared = _prepare(conn, desk, facts, declared)
+        balances, sources = balances_of(conn, prepared, desk.database.search_path)
+    never = tuple(
+        Verdict(claim=f"{one.backfill} ran", proven=False, evidence="it never ran; these are the rows it would take")
+        for one in balances
+        if not one.recorded
+    )
+    verdicts = (*never, *verdicts_of(balances, sources))
+    return _report(desk, "verify-counts", facts, [], balances=balances, sources=sources, verdicts=verdicts)
+
+
+def verify(desk: Desk, *, show: int = 20, listen: Listen) -> Report:
+    """Prove a change row by row, and record the proof where there is a Ledger we may write to.
+
+    Raises RefusedError M406 before expand: there is nothing to compare with yet.
+    """
+    with explained(f"verifying {desk.change.name}", desk.database.connect), desk.database.connect() as conn:
+        facts = facts_of(conn, desk)
+        if facts.state in {State.NEW, State.EXPANDING}:
+            raise RefusedError(
+                "M406",
+                f"{desk.change.name} is {facts.state}: there is nothing to compare yet.",
+                f"First: migrator apply {desk.change.name}",
+            )
+        proof = _comparison(desk, show).prove(conn, listen)
+        notes = _record_proof(conn, desk, facts, proof)
+        state = facts_of(conn, desk)
+    return _proof_report(desk, "verify", state, [], proof, notes)
+
+
+def facts_of(conn: Connection, desk: Desk) -> Facts:
+    """Gather the facts in a transaction that only reads."""
+    with reading(conn, desk):
+        return gather(conn, desk)
+
+
+def status_facts(desk: Desk) -> Facts:
+    """Gather the facts of one change, for status."""
+    with explained("reading the status", desk.database.connect), desk.database.connect() as conn:
+        return facts_of(conn, desk)
+
+
+def quarantine_entries(desk: Desk, wanted: Selection, limit: int | None = None) -> list[Entry]:
+    """List quarantined rows."""
+    with ledgered(desk) as conn:
+        return quarantine.entries(conn, wanted, limit=limit)
+
+
+def quarantine_counts(desk: Desk) -> list[tuple[str, str, str, int]]:
+    """Count quarantined rows by backfill, reason and status."""
+    with ledgered(desk) as conn:
+        return quarantine.counts(conn, desk.change.name)
+
+
+def quarantine_retry(desk: Desk, wanted: Selection) -> int:
+    """Let the next apply try quarantined rows again."""
+    with ledgered(desk) as conn, transaction(conn):
+        return quarantine.retry(conn, wanted)
+
+
+def quarantine_dismiss(desk: Desk, wanted: Selection, note: str) -> int:
+    """Accept by name that rows stay behind."""
+    with ledgered(desk) as conn, transaction(conn):
+        return quarantine.dismiss(conn, wanted, note)
+
+
+def install_ledger(desk: Desk) -> None:
+    """Install the Ledger where there is none."""
+    with explained("installing the ledger", desk.database.connect), desk.database.connect() as conn:
+        if install.version(conn) != install.VERSION:
+            with transaction(conn, lock_timeout_ms=10_000):
+                install.install(conn)
+
+
+def ledger_remove(desk: Desk) -> None:
+    """Take the Ledger away; refused while a change can still be undone by it."""
+    with ledgered(desk) as conn, transaction(conn):
+        install.remove(conn)
+
+
+@contextmanager
+def ledgered(desk: Desk) -> Iterator[Connection]:
+    """Connect to a database that has a Ledger; raises UsageError M407 where there is none."""
+    with explained("reading the ledger", desk.database.connect), desk.database.connect() as conn:
+        if install.version(conn) is None:
+            raise UsageError(
+                "M407",
+                f"There is no ledger in {desk.database.shown}: nothing was applied there.",
+                f"First: migrator apply {desk.change.name}",
+            )
+        yield conn
+
+
+@contextmanager
+def running(desk: Desk, verb: str, listen: Listen) -> Iterator[tuple[Run, Connection]]:
+    """Hold the lease of the change, with a connection to look around."""
+
+    def waiting(said: str) -> None:
+        listen(Event(kind="note", phase=Phase.EXPAND, name="lease", title=said))
+
+    with (
+        lease.hold(desk.database, desk.change.name, verb, waiting=waiting) as held,
+        desk.database.connect() as conn,
+    ):
+        yield Run(change=desk.change, database=desk.database, lease=held, listen=listen), conn
+
+
+def reading(conn: Connection, desk: Desk) -> AbstractContextManager[Connection]:
+    """Open a transaction that the server holds READ ONLY, with one snapshot."""
+    return transaction(conn, read_only=True, isolation="repeatable read", search_path=desk.database.search_path)
+
+
+def revision_steps(desk: Desk, facts: Facts, declared: Declared | None = None) -> list[RunRevision]:
+    """List the Steps that run the change's revisions, from base to head."""
+    shapes = {} if declared is None else declared.shapes
+    return [
+        RunRevision(
+            change=desk.change.name,
+            info=info,
+            directory=desk.project.revisions,
+            parameters=desk.revision_parameters,
+            shapes=shapes,
+        )
+        for info in facts.revisions
+    ]
+
+
+def _declared(desk: Desk, facts: Facts) -> Declared:
+    """Look at what pending revisions will make; nothing is started where none is pending."""
+    if len(facts.applied) == len(facts.revisions):
+        return Declared()
+    return declare(desk, facts.applied)
+
+
+def _prepare(conn: Connection, desk: Desk, facts: Facts, declared: Declared) -> tuple[Prepared, ...]:
+    path = desk.database.search_path
+    filling = frozenset(
+        target_relation(conn, one, path)
+        for one in desk.change.backfills
+        if not facts.done(Phase.BACKFILL, one.name)
+    )
+    return tuple(
+        prepare(conn, desk.change, one, search_path=path, shapes=declared.shapes, filling=filling)
+        for one in desk.change.backfills
+    )
+
+
+def _copies(desk: Desk, prepared: Sequence[Prepared]) -> list[Step]:
+    path = desk.database.search_path
+    return [
+        CopyRows(change=desk.change, backfill=one.projection.backfill, search_path=path, prepared=one)
+        for one in prepared
+    ]
+
+
+def _comparison(desk: Desk, show: int = 20) -> CompareRows:
+    return CompareRows(change=desk.change, search_path=desk.database.search_path, show=show)
+
+
+def _expand(desk: Desk, run: Run, facts: Facts) -> list[StepReport]:
+    pending = [one for one in revision_steps(desk, facts) if one.name not in facts.applied]
+    if not pending:
+        return []
+    with desk.database.connect() as conn:
+        if any(step.in_the_way(conn) for step in pending):
+            declared = declare(desk, facts.applied)
+            pending = [one for one in revision_steps(desk, facts, declared) if one.name not in facts.applied]
+    return [take(step, run) for step in pending]
+
+
+def _backfill(desk: Desk, run: Run, facts: Facts, only: str | None) -> list[StepReport]:
+    done = []
+    for backfill in desk.change.backfills:
+        if only is not None and backfill.name != only:
+            continue
+        step = CopyRows(change=desk.change, backfill=backfill, search_path=desk.database.search_path)
+        report = take(step, run)
+        if report.detail or not facts.done(Phase.BACKFILL, backfill.name):
+            done.append(report)
+    return done
+
+
+def _verified(desk: Desk, run: Run, conn: Connection, done: list[StepReport], before: Facts) -> Report:
+    step = _comparison(desk)
+    proof = step.prove(conn, run.listen)
+    with run.writing(conn):
+        record(conn, run.lease, desk.change, proof, desk.database.search_path)
+    facts = facts_of(conn, desk)
+    if before.state is not State.VERIFIED or not proof.proven:
+        compared = sum(one.compared for one in proof.comparisons)
+        seconds = sum(one.seconds for one in proof.comparisons)
+        done = [*done, StepReport(phase=step.phase, name=step.name, title=step.title, rows=compared, seconds=seconds)]
+    return _proof_report(desk, "apply", facts, done, proof, ())
+
+
+def _record_proof(conn: Connection, desk: Desk, facts: Facts, proof: Proof) -> tuple[str, ...]:
+    """Record a proof outside any run; one that may not write says so instead."""
+    if facts.ledger is None:
+        return ("no ledger here: the proof is not recorded",)
+    try:
+        with lease.hold(desk.database, desk.change.name, "verify") as held, transaction(conn):
+            lease.check(conn, held)
+            record(conn, held, desk.change, proof, desk.database.search_path)
+    except (MigratorError, SqlError) as error:
+        return (f"the proof is not recorded: {error}",)
+    return ()
+
+
+def _report(
+    desk: Desk,
+    verb: str,
+    facts: Facts,
+    done: Sequence[StepReport],
+    *,
+    balances: Sequence[Balance] = (),
+    sources: Sequence[SourceBalance] = (),
+    verdicts: Sequence[Verdict] = (),
+) -> Report:
+    return Report(
+        change=desk.change.name,
+        verb=verb,
+        database=desk.database.shown,
+        state=facts.state,
+        steps=tuple(done),
+        balances=tuple(balances),
+        sources=tuple(sources),
+        verdicts=tuple(verdicts),
+        next=_next(desk, facts.state, balances),
+    )
+
+
+def _proof_report(
+    desk: Desk, verb: str, facts: Facts, done: Sequence[StepReport], proof: Proof, notes: tuple[str, ...]
+) -> Report:
+    return Report(
+        change=desk.change.name,
+        verb=verb,
+        database=desk.database.shown,
+        state=facts.state,
+        steps=tuple(done),
+        balances=proof.balances,
+        sources=proof.sources,
+        comparisons=proof.comparisons,
+        verdicts=proof.verdicts,
+        notes=notes,
+        next=_next(desk, facts.state, proof.balances),
+    )
+
+
+def _next(desk: Desk, state: State, balances: Sequence[Balance]) -> tuple[str, ...]:
+    """Name the commands that come next."""
+    name = desk.change.name
+    if any(one.recorded and one.rows("quarantined") for one in balances):
+        return (f"migrator quarantine list {name}",)
+    match state:
+        case State.NEW | State.EXPANDING | State.EXPANDED | State.COPYING:
+            return (f"migrator apply {name}",)
+        case State.COPIED:
+            return (f"migrator verify {name}",)
+        case State.UNDOING:
+            return (f"migrator rollback {name}",)
+        case _:
+            return ()
