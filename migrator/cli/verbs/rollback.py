@@ -1,0 +1,75 @@
+"""`migrator rollback`: the way back from any state."""
+
+from typing import Annotated
+
+import typer
+
+from migrator.cli import exits
+from migrator.cli.options import ChangeName, Yes
+from migrator.cli.progress import listening
+from migrator.cli.run import Run
+from migrator.cli.verb import application, verb
+from migrator.model.step import Phase
+
+app = application()
+
+
+@verb(app, "rollback")
+def rollback(
+    run: Run,
+    change: ChangeName = None,
+    to: Annotated[
+        Phase | None,
+        typer.Option(
+            "--to",
+            metavar="PHASE",
+            help="Go back until this phase is the last one done. Example: --to expand",
+            show_default=False,
+        ),
+    ] = None,
+    keep_new: Annotated[
+        bool,
+        typer.Option(
+            "--keep-new",
+            help="Keep rows that the application wrote, and their tables. Example:"
+            " migrator rollback output_type_tables --keep-new",
+        ),
+    ] = False,
+    lose: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lose",
+            metavar="ROWS",
+            help="Accept a loss in the words of the refusal; may be given several times. Example:"
+            ' --lose "7 rows of video_jobs"',
+            show_default=False,
+        ),
+    ] = None,
+    yes: Yes = False,
+) -> int:
+    """Undo what was done, and only that: first what would be lost is counted.
+
+    Rows that the application wrote are never lost silently: keep them with --keep-new, or accept the
+    loss by name with --lose; without either it is refused (exit code 5), and nothing is changed.
+
+    \b
+    Example:  migrator rollback output_type_tables
+              migrator rollback output_type_tables --lose "7 rows of video_jobs"
+    """
+    from migrator.cli.render.report import report as screen
+    from migrator.workflow import undoing
+
+    desk = run.desk(change)
+    found = undoing.losses(desk, to=to)
+    if run.may_ask and not yes and (keep_new or covered(found, lose or ())):
+        _ask(run, desk.change.name, found)
+    with listening(run) as listen:
+        report = undoing.rollback(desk, to=to, keep_new=keep_new, lose=lose or (), listen=listen)
+    run.show(report, screen)
+    return exits.of_report(report)
+
+
+def covered(found: object, lose: object) -> bool:
+    """Say whether every loss is accepted; where not, the refusal says so and nobody is asked."""
+    accepted = set(lose)  # type: ignore[call-overload]
+    return all(one.sentence in accepted for one in found if one.rows)  # type: ignore[attr-defined]

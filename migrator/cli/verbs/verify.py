@@ -1,0 +1,45 @@
+"""`migrator verify`: the proof, row by row."""
+
+from typing import Annotated
+
+import typer
+
+from migrator.cli import exits
+from migrator.cli.options import ChangeName
+from migrator.cli.progress import listening
+from migrator.cli.run import Run
+from migrator.cli.verb import application, verb
+
+app = application()
+
+
+@verb(app, "verify")
+def verify(
+    run: Run,
+    change: ChangeName = None,
+    show: Annotated[
+        int,
+        typer.Option(
+            "--show",
+            metavar="N",
+            min=0,
+            help="How many differing rows to name. Example: --show 100",
+        ),
+    ] = 20,
+) -> int:
+    """Prove every row: source and target compared column by column, in both directions.
+
+    Rows that differ are named with their keys, what they are and what they should be. Ends with 4
+    when not everything is proven.
+
+    \b
+    Example:  migrator verify output_type_tables --show 100
+    """
+    from migrator.cli.render.report import report as screen
+    from migrator.workflow import use_cases
+
+    desk = run.desk(change)
+    with listening(run) as listen:
+        report = use_cases.verify(desk, show=show, listen=listen)
+    run.show(report, screen)
+    return exits.of_report(report)
