@@ -11,7 +11,7 @@ from migrator.model import (
     sql,
 )
 
-from ._multitalk import LEFT_BEHIND, OUTPUT_URLS, PROCESSING_TIME, STATUS, USER, WORKFLOW
+from ._multitalk import LEFT_BEHIND, OUTPUT_URLS, PROCESSING_TIME, STATUS, SUBMITTED, USER, WORKFLOW
 
 backfill = Backfill(
     source="multitalk_jobs",
@@ -29,7 +29,7 @@ backfill = Backfill(
         "user_id": USER,
         "workflow_name": WORKFLOW,
         "status": STATUS,
-        "created_at": column("timestamp_submitted"),
+        "created_at": SUBMITTED,
         "started_at": missing("the start of the work was never recorded"),
         "completed_at": column("timestamp_completed"),
         "processing_time_seconds": PROCESSING_TIME,

@@ -17,12 +17,13 @@ from ._multitalk import (
     INPUT_IS_VIDEO,
     LEFT_BEHIND,
     MASKS,
-    OUTPUT,
     OUTPUT_URLS,
     PROCESSING_TIME,
     STATUS,
+    SUBMITTED,
     USER,
     WORKFLOW,
+    output_begins,
 )
 
 AUDIO_FILES = rules(
@@ -39,7 +40,7 @@ OUTPUT_TYPE = rules(
     "output type",
     rule(
         "ComfyUI keeps it among its temporary files",
-        when=sql(f"{OUTPUT} ~ '^(wani2v|WanI2V|WanVideo2_1_InfiniteTalk)'"),
+        when=sql(output_begins("wani2v|WanI2V|WanVideo2_1_InfiniteTalk")),
         value="temp",
     ),
     otherwise=constant("output"),
@@ -61,7 +62,7 @@ backfill = Backfill(
         "user_id": USER,
         "workflow_name": WORKFLOW,
         "status": STATUS,
-        "created_at": column("timestamp_submitted"),
+        "created_at": SUBMITTED,
         "started_at": missing("the start of the work was never recorded"),
         "completed_at": column("timestamp_completed"),
         "processing_time_seconds": PROCESSING_TIME,

@@ -61,7 +61,7 @@ def every_revision() -> Iterable[Any]:
 
 def run_offline(change: str) -> None:
     """Print the SQL; no database is asked, so nothing is known about what exists there."""
-    configure(change, dialect_name=DIALECT, literal_binds=True)
+    configure(change, dialect_name=DIALECT, literal_binds=True, dialect_opts={"paramstyle": "named"})
     with context.begin_transaction():
         from_nothing = context.get_starting_revision_argument() is None
         if from_nothing and not called_by_tool():

@@ -12,6 +12,8 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command
 
+from migrator.cli.shell import application
+
 # Each verb with what it is for. A verb's own file, with its options, is read only when it is run.
 VERBS: Final = {
     "demo": "A documented change, there and back, on a server of its own.",
@@ -31,13 +33,13 @@ HELP: Final = """Move live data from old PostgreSQL tables to new ones, with pro
 A change is planned, applied in small batches that can be stopped at any time, proven, and can be
 taken back at every point.
 
-\b
+{verbatim}
 Try it:     migrator demo
 Use it:     migrator plan; migrator apply --dry-run; migrator apply; migrator verify
 Go back:    migrator rollback
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 work pending, 4 not proven, 5 refused, 130 interrupted.
-"""
+""".replace("{verbatim}", "\b")  # keeps the lines below it apart
 
 
 class LazyVerb(TyperCommand):
@@ -56,15 +58,7 @@ def real(name: str) -> Any:
 
 def build() -> typer.Typer:
     """Build the application: the names of the verbs, and nothing behind them."""
-    app = typer.Typer(
-        name="migrator",
-        help=HELP,
-        invoke_without_command=True,
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    )
+    app = application(name="migrator", help=HELP, invoke_without_command=True)
     app.callback()(_alone)
     for name, about in VERBS.items():
         app.command(name, cls=LazyVerb, short_help=about, help=about)(_nothing)
@@ -75,30 +69,28 @@ def _nothing() -> None:
     """Stand for a verb until it is loaded."""
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _alone(
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and end.")] = False,
+) -> None:
+    if version:
         from migrator import __version__
 
         typer.echo(f"migrator {__version__}")
         raise typer.Exit
-
-
-def _alone(
-    context: typer.Context,
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_version, is_eager=True, help="Show the version and end."
-        ),
-    ] = False,
-) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+def main() -> None:
+    """Run the command line and end with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line; gives the exit code."""
+    given = list(arguments)
     command = get_command(build())
     try:
         code = command.main(given, prog_name="migrator", standalone_mode=False)
@@ -127,7 +119,3 @@ def _misused(error: Any, given: Sequence[str]) -> int:
         return 2
     error.show()
     return int(error.exit_code)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,12 +1,12 @@
 """How a verb ends: exit codes, and every error as one line with an id.
 
-    0    done, or nothing to do
-    1    failed; the same command may be run again
-    2    what was asked for or configured cannot be
-    3    work is pending (`plan --exit-code`)
-    4    not proven
-    5    refused by a guard or by the lease; nothing was changed
-    130  interrupted by Ctrl-C or SIGTERM; the state is safe
+0    done, or nothing to do
+1    failed; the same command may be run again
+2    what was asked for or configured cannot be
+3    work is pending (`plan --exit-code`)
+4    not proven
+5    refused by a guard or by the lease; nothing was changed
+130  interrupted by Ctrl-C or SIGTERM; the state is safe
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from migrator.cli.render.balance import closed
 from migrator.model.errors import BugError, MigratorError
 
 if TYPE_CHECKING:
@@ -40,14 +41,14 @@ COMMAND_LINE: Final = "M100"
 
 def of_report(report: Report) -> int:
     """Give the exit code of a Report: what is claimed must be proven, and every Balance closes."""
-    open_balance = not all(one.closes for one in (*report.balances, *report.sources))
+    open_balance = not closed(report.balances, report.sources)
     unproven = report.proven is False or not all(one.proven for one in report.comparisons)
     return NOT_PROVEN if open_balance or unproven else DONE
 
 
 def of_plan(plan: Plan, *, tell_pending: bool = False) -> int:
     """Give the exit code of a Plan; pending work counts only where that was asked."""
-    if not all(one.closes for one in (*plan.balances, *plan.sources)):
+    if not closed(plan.balances, plan.sources):
         return NOT_PROVEN
     return PENDING if tell_pending and plan.pending else DONE
 
@@ -58,7 +59,7 @@ def as_ours(error: BaseException, doing: str) -> MigratorError:
         return error
     original = getattr(error, "orig", None)  # SQLAlchemy wraps the errors of the driver
     for one in (error, original):
-        if _is_of_psycopg(one):
+        if isinstance(one, BaseException) and _is_of_psycopg(one):
             from migrator.database.failures import as_error
 
             return as_error(one, doing)
@@ -68,7 +69,7 @@ def as_ours(error: BaseException, doing: str) -> MigratorError:
     return BugError(UNEXPECTED, what, "Run it again with --debug and report what it says, please.")
 
 
-def _is_of_psycopg(error: object) -> bool:
+def _is_of_psycopg(error: BaseException) -> bool:
     """Look without importing the driver: where it was never loaded, no error is its own."""
     psycopg = sys.modules.get("psycopg")
     return psycopg is not None and isinstance(error, psycopg.Error)

@@ -42,6 +42,32 @@ def _option(*names: str, help: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, show_default=False, **more)
 
 
+BatchRows = Annotated[
+    int | None,
+    _option("--batch-rows", metavar="N", help="Rows of one transaction. Example: --batch-rows 5000"),
+]
+Workers = Annotated[
+    int | None,
+    _option("--workers", metavar="N", help="Connections copying at once. Example: --workers 2"),
+]
+LockTimeout = Annotated[
+    str | None,
+    _option(
+        "--lock-timeout",
+        metavar="DURATION",
+        help="How long to wait for a lock at a time. Example: --lock-timeout 500ms",
+    ),
+]
+QuarantineLimit = Annotated[
+    str | None,
+    _option(
+        "--quarantine-limit",
+        metavar="N|none",
+        help="Stop when more rows than this wait in quarantine. Example: --quarantine-limit 1000",
+    ),
+]
+
+
 _ANNOTATIONS: Final[dict[str, tuple[Any, Any]]] = {
     "config": (
         Annotated[
@@ -72,8 +98,7 @@ _ANNOTATIONS: Final[dict[str, tuple[Any, Any]]] = {
             _option(
                 "--param",
                 metavar="NAME=VALUE",
-                help="A parameter of the change; may be given several times. Example:"
-                " --param user_map=users.csv",
+                help="A parameter of the change; may be given several times. Example: --param user_map=users.csv",
             ),
         ],
         None,
@@ -90,9 +115,7 @@ _ANNOTATIONS: Final[dict[str, tuple[Any, Any]]] = {
         Format.TEXT,
     ),
     "verbose": (
-        Annotated[
-            int, _option("-v", "--verbose", count=True, help="Say more about what is done.")
-        ],
+        Annotated[int, _option("-v", "--verbose", count=True, help="Say more about what is done.")],
         0,
     ),
     "quiet": (
@@ -115,8 +138,6 @@ _ANNOTATIONS: Final[dict[str, tuple[Any, Any]]] = {
 Yes = Annotated[bool, _option("--yes", "-y", help="Ask nothing. Example: migrator rollback --yes")]
 
 SHARED: Final = tuple(
-    inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-    )
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
     for name, (annotation, default) in _ANNOTATIONS.items()
 )

@@ -16,7 +16,7 @@ _STYLES: Final = (
     (r"(?m)^(Hazard)\s+H\d+", "yellow"),
     (r"(?m)^ *#? *(phase|change|rows|id) {2,}\S.*$", "bold"),
     (r"(?m)^(source|target) \S+", "bold"),
-    (r"(?m)^Where the .* will go$", "bold"),
+    (r"(?m)^Where the .* (?:will go|are)$", "bold"),
     (r"unaccounted\s+0\b", "green"),
     (r"unaccounted\s+[1-9][\d,]*", "bold red"),
     (r"\bmigrator [a-z-]+(?: [\w-]+)*", "cyan"),

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
-from migrator.cli.render.report import detail
+from migrator.cli.render.report import detail, elided
 from migrator.cli.render.words import duration, number, percent, rate, rows
 from migrator.cli.run import Run, colourful
 from migrator.model.step import Event, Phase
@@ -85,20 +85,20 @@ class Bars:
             case "step" | "progress":
                 self._move(event)
             case "done":
-                task = self._tasks.pop(event.name, None)
-                if task is not None:
-                    self._progress.remove_task(task)
-                self._say(f"✓ {_step(event)}  {duration(event.seconds)}{_sum(event)}")
+                self._move(event)
 
     def _move(self, event: Event) -> None:
         task = self._tasks.get(event.name)
         if task is None:
-            task = self._progress.add_task(_step(event), total=event.total)
+            task = self._progress.add_task(_step(event), total=event.total, result="")
             self._tasks[event.name] = task
         if event.total is not None:
             self._progress.update(task, total=event.total)
         if event.kind == "progress":
             self._progress.update(task, completed=event.rows)
+        if event.kind == "done":
+            total = max(event.rows, 1)
+            self._progress.update(task, total=total, completed=total, result=_sum(event))
 
     def _say(self, text: str) -> None:
         shown = self._run.masker.text(text)
@@ -114,11 +114,12 @@ class Listener:
         self._way = way
         self._lock = threading.Lock()
         self._safe: dict[str, int] = {}
+        self._copies = run.verb in {"apply", "backfill"}
 
     def __call__(self, event: Event) -> None:
         """Hear one Event."""
         with self._lock:
-            if event.phase is Phase.BACKFILL and event.kind in {"progress", "done"}:
+            if self._copies and event.phase is Phase.BACKFILL:
                 self._safe[event.name] = max(event.rows, self._safe.get(event.name, 0))
                 self._run.safe_rows = sum(self._safe.values())
             self._way.show(event)
@@ -146,7 +147,8 @@ def _rich() -> Progress:
         """`3,402,113 / 5,000,000  71k rows/s  ETA 22 s`."""
 
         def render(self, task: Task) -> Text:
-            return Text(_numbers(int(task.completed), task.total, task.elapsed or 0.0))
+            done = str(task.fields["result"])
+            return Text(done or _numbers(int(task.completed), task.total, task.elapsed or 0.0))
 
     return Progress(
         TextColumn("{task.description}", markup=False),
@@ -167,7 +169,7 @@ def _numbers(done: int, total: float | None, elapsed: float) -> str:
 
 
 def _step(event: Event) -> str:
-    return f"{event.phase.value:<9} {event.title or event.name}"
+    return f"{event.phase.value:<9} {elided(event.title or event.name)}"
 
 
 def _so_far(event: Event, elapsed: float) -> str:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Run:
     """What a verb was told beside its own options. Only here is anything printed.
 
-    `safe_rows` counts what a copy has committed, so that whoever stops it can be told.
+    `safe_rows` counts what a copy has committed, so that whoever stops it can be told; `stopped` says
+    it in other words where there is nothing to go on with.
     """
 
     verb: str = ""
@@ -40,6 +41,7 @@ class Run:
     masker: Masker = field(default_factory=Masker)
     argv: tuple[str, ...] = ()
     safe_rows: int = 0
+    stopped: str = ""
     document_written: bool = False
 
     @classmethod
@@ -70,9 +72,7 @@ class Run:
         """Open a change: its project, its definitions, its database."""
         from migrator.workflow.desk import open_desk
 
-        desk = open_desk(
-            change, config=self.config, url=self.database_url, params=self.params, flags=flags
-        )
+        desk = open_desk(change, config=self.config, url=self.database_url, params=self.params, flags=flags)
         self._hide_columns_of(desk.project)
         return desk
 
@@ -89,6 +89,11 @@ class Run:
         if not sys.stdout.isatty():
             return WIDTH
         return max(NARROW, min(WIDTH, shutil.get_terminal_size().columns))
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether results go to a terminal."""
+        return sys.stdout.isatty()
 
     @property
     def command(self) -> str:

@@ -6,7 +6,7 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -20,8 +20,8 @@ from migrator.model.errors import MigratorError
 Body = Callable[..., int]
 
 
-def verb(app: typer.Typer, name: str, **more: Any) -> Callable[[Body], Body]:
-    """Make a verb of a function `body(run, …) -> exit code`; its docstring is the help."""
+def verb(app: typer.Typer, name: str, *examples: str) -> Callable[[Body], Body]:
+    """Make a verb of a function `body(run, …) -> exit code`; docstring and examples are its help."""
 
     def made(body: Body) -> Body:
         own = list(inspect.signature(body, eval_str=True).parameters.values())[1:]
@@ -33,13 +33,20 @@ def verb(app: typer.Typer, name: str, **more: Any) -> Callable[[Body], Body]:
 
         parameters = [*(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own), *SHARED]
         called.__name__ = body.__name__
-        called.__doc__ = body.__doc__
+        called.__doc__ = _help(body, examples)
         called.__annotations__ = {one.name: one.annotation for one in parameters}
         called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        app.command(name, **more)(called)
+        short = (body.__doc__ or "").partition(".")[0].partition(":")[0].partition(";")[0]
+        app.command(name, short_help=f"{short}.")(called)
         return body
 
     return made
+
+
+def _help(body: Body, examples: Sequence[str]) -> str:
+    """Put the examples under the docstring; the control character keeps their lines apart."""
+    lines = "\n          ".join(examples)
+    return f"{inspect.cleandoc(body.__doc__ or '')}\n\n\b\nExample:  {lines}"
 
 
 def guarded(name: str, options: Mapping[str, Any], body: Callable[[Run], int]) -> int:
@@ -81,13 +88,15 @@ def _stopped(run: Run) -> int:
     safe = f" {number(run.safe_rows)} rows are safe." if run.safe_rows else " The state is safe."
     what = f"Stopped.{safe}"
     if run.json:
-        tell(run, _Stopped(exits.STOPPED, what, run.command))
+        tell(run, _StoppedError(exits.STOPPED, run.stopped or what, run.command))
+    elif run.stopped:
+        run.say([run.stopped])
     else:
         run.say([f"{what} Go on with: {run.command}"])
     return exits.INTERRUPTED
 
 
-class _Stopped(MigratorError):
+class _StoppedError(MigratorError):
     exit_code = exits.INTERRUPTED
 
 

@@ -8,17 +8,19 @@ foretells, with every column evaluated.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from migrator.database.connect import Connection
 from migrator.database.session import one, rows, value
+from migrator.engine.isolate import Raising, raising_rows, without
 from migrator.engine.projection.pieces import MOVED, Outcome
 from migrator.engine.projection.projection import CODE, DIGEST, MARKS, Projection
 from migrator.engine.ranges import Keyset
 from migrator.ledger.backfills import Recorded
-from migrator.model.names import quote, text_array
+from migrator.model.names import literal, quote, text_array
 from migrator.model.verdict import Balance, SourceBalance, Term, Unaccounted
 
 EXAMPLES: Final = 20
@@ -29,17 +31,21 @@ _MISFITS: Final = {
     "ghost": "it is quarantined, but its source row is gone: migrator quarantine retry forgets it",
     "both": "it is moved, and quarantined as well",
     "lost": "it was moved, but the target row is gone",
-    "unskipped": "it is skipped by a rule, yet moved",
+    "unskipped": "it would not be moved now, yet it was",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """One backfill to be balanced; without `recorded` nothing was ever moved."""
+    """One backfill to be balanced; without `recorded` nothing was ever moved.
+
+    `raising` are rows for which the definition's SQL raises; the Projection leaves them out.
+    """
 
     projection: Projection
     recorded: Recorded | None = None
     provenances: tuple[str, ...] = ()
+    raising: tuple[Raising, ...] = ()
 
     @property
     def keyset(self) -> Keyset:
@@ -50,6 +56,12 @@ class Counted:
     def skipped(self) -> str:
         """The codes of skipped rows, as SQL."""
         return ", ".join(str(code) for code in self.projection.codes("skipped")) or "-1"
+
+
+def sound(conn: Connection, counted: Counted) -> Counted:
+    """Find the rows for which the Projection raises, and set them apart."""
+    raising = raising_rows(conn, counted.projection)
+    return replace(counted, projection=without(counted.projection, raising), raising=raising)
 
 
 def balance(conn: Connection, counted: Counted) -> Balance:
@@ -92,8 +104,10 @@ def _foretell(conn: Connection, counted: Counted) -> Found:
     )
     codes = [(int(code), int(number)) for kind, code, number, _ in found if kind == "code"]
     marks = {projection.mark_names[int(mark) - 1]: int(number) for kind, mark, number, _ in found if kind == "mark"}
+    reasons = Counter(one.reason for one in counted.raising)
     terms = tuple(_term(projection.outcome(code), number) for code, number in codes)
-    return terms, marks, 0, sum(number for _, number in codes)
+    terms += tuple(_term(Outcome("quarantined", reason), number) for reason, number in reasons.items())
+    return terms, marks, 0, sum(one.rows for one in terms)
 
 
 def _term(outcome: Outcome, number: int) -> Term:
@@ -119,6 +133,8 @@ def _recounted(projection: Projection, state: str, code: int | None, reason: str
         outcome = projection.outcome(code)
         said = f"{outcome.disposition}: {outcome.reason}" if outcome.reason else outcome.disposition
         return Term(disposition="pending", rows=number, reason=f"to be {said}")
+    if state == "raising":
+        return Term(disposition="pending", rows=number, reason="to be quarantined: the definition's SQL raises")
     return Term(disposition=state, rows=number, reason=reason or "")
 
 
@@ -133,6 +149,10 @@ def _joined(counted: Counted) -> str:
     v_on = " AND ".join(f"v.s{n} = src.k{n}" for n in numbers)
     texts = ", ".join(f"COALESCE(src.k{n}, v.s{n})::text" for n in numbers)
     t_on = " AND ".join(f"t.{quote(c.name)} = v.t{n}" for n, c in enumerate(projection.identity, 1))
+    raising = " OR ".join(
+        "(" + " AND ".join(f"src.k{n}::text = {literal(part)}" for n, part in enumerate(one.key, 1)) + ")"
+        for one in counted.raising
+    )
     present = f"t.{quote(projection.identity[0].name)}"
     return f"""WITH src AS (SELECT {keys} FROM {keyset.relation} AS {keyset.alias}),
 p AS (SELECT {ours}, {quote(CODE)}::int AS code FROM ({projection.select()}) AS whole),
@@ -140,13 +160,14 @@ q AS (SELECT source_key, reason, status FROM migrator.quarantine WHERE backfill 
 joined AS (SELECT CASE
     WHEN src.k1 IS NULL AND v.s1 IS NOT NULL THEN 'orphan'
     WHEN src.k1 IS NULL THEN 'ghost'
-    WHEN p.k1 IS NULL THEN 'dropped'
     WHEN v.s1 IS NOT NULL AND q.source_key IS NOT NULL THEN 'both'
+    WHEN v.s1 IS NULL AND q.status = 'open' THEN 'quarantined'
+    WHEN v.s1 IS NULL AND q.status = 'dismissed' THEN 'dismissed'
+    WHEN {raising or "false"} THEN CASE WHEN v.s1 IS NULL THEN 'raising' ELSE 'unskipped' END
+    WHEN p.k1 IS NULL THEN 'dropped'
     WHEN v.s1 IS NOT NULL AND {present} IS NULL THEN 'lost'
     WHEN v.s1 IS NOT NULL AND p.code IN ({counted.skipped}) THEN 'unskipped'
     WHEN v.s1 IS NOT NULL THEN v.kind
-    WHEN q.status = 'open' THEN 'quarantined'
-    WHEN q.status = 'dismissed' THEN 'dismissed'
     WHEN p.code IN ({counted.skipped}) THEN 'skipped'
     ELSE 'pending' END AS state,
     CASE WHEN v.s1 IS NULL AND q.source_key IS NULL THEN p.code END AS code, q.reason,
@@ -216,8 +237,8 @@ def source_balance(conn: Connection, together: Sequence[Counted]) -> SourceBalan
     broken = " OR ".join(_unkept(together, n) for n in range(len(together)))
     behind = " AND ".join(f"NOT f{n}.taken" for n in range(len(together)))
     states = (
-        f"SELECT {keyset.texts} AS key, CASE WHEN COALESCE({broken}, true) THEN 'unaccounted'"
-        f" WHEN {taken} THEN 'taken' WHEN {behind} THEN 'behind' ELSE 'unaccounted' END AS state"
+        f"SELECT {keyset.texts} AS key, CASE WHEN {_raises(together)} THEN 'taken'"
+        f" WHEN COALESCE({broken}, true) THEN 'unaccounted' WHEN {taken} THEN 'taken' WHEN {behind} THEN 'behind' ELSE 'unaccounted' END AS state"
         f" FROM {keyset.relation} AS {keyset.alias} {joins}"
     )
     found = one(
@@ -236,6 +257,19 @@ def source_balance(conn: Connection, together: Sequence[Counted]) -> SourceBalan
         unaccounted=int(found[3]),
         examples=tuple(Unaccounted(key=tuple(map(str, key)), why=why) for (key,) in examples),
     )
+
+
+def _raises(together: Sequence[Counted]) -> str:
+    """Write the condition that a row raises, or is held in quarantine for it, in some backfill: that one takes it."""
+    found = []
+    for one in together:
+        found += [one.keyset.at(raising.key) for raising in one.raising]
+        if one.recorded is not None:
+            found.append(
+                f"EXISTS (SELECT FROM migrator.quarantine AS q WHERE q.backfill = {one.recorded.id}"
+                f" AND q.sqlstate IS NOT NULL AND q.source_key = {one.keyset.texts})"
+            )
+    return " OR ".join(found) or "false"
 
 
 def _same_key(counted: Counted, number: int) -> str:

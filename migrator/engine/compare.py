@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, get_args
 
 from migrator.database.connect import Connection
+from migrator.database.failures import SqlError
 from migrator.database.session import rows, transaction, value
+from migrator.engine.isolate import is_row_fault, raising_rows, without
 from migrator.engine.projection.images import digest, image, stored_digest
 from migrator.engine.projection.pieces import MERGED, MOVED
 from migrator.engine.projection.projection import CODE, DIGEST, Projection
@@ -83,12 +85,27 @@ class Compare:
             yield lo, hi
 
     def _range(self, conn: Connection, lo: Key | None, hi: Key | None) -> tuple[int, list[RowVerdict]]:
-        with transaction(conn, read_only=True, search_path=self.search_path, work_mem=WORK_MEM):
-            found = rows(conn, self._range_sql(lo, hi))
+        try:
+            with transaction(conn, read_only=True, search_path=self.search_path, work_mem=WORK_MEM):
+                found = rows(conn, self._range_sql(lo, hi))
+        except SqlError as error:
+            if not is_row_fault(error):
+                raise
+            return self._range_with_raising(conn, lo, hi)
         read = next(int(row[3]) for row in found if row[0] is None)
         return read, [self._verdict(row[0], row[1], row[2]) for row in found if row[0] is not None]
 
-    def _verdict(self, kind: str, source: list[str | None], target: list[str | None]) -> RowVerdict:
+    def _range_with_raising(self, conn: Connection, lo: Key | None, hi: Key | None) -> tuple[int, list[RowVerdict]]:
+        """Compare a Range in which the definition's SQL raises for some rows: these are pending, the rest is judged."""
+        with transaction(conn, read_only=True, search_path=self.search_path):
+            raising = raising_rows(conn, self._projection.without(self.writing.keyset.within(lo, hi)))
+        writing = replace(self.writing, projection=without(self._projection, raising))
+        read, found = replace(self, writing=writing)._range(conn, lo, hi)
+        keys = {one.key for one in raising}
+        rest = [one for one in found if tuple(one.source_key.values()) not in keys]
+        return read, rest + [self._verdict(f"pending: {one.reason}", list(one.key), []) for one in raising]
+
+    def _verdict(self, kind: str, source: Sequence[str | None], target: Sequence[str | None]) -> RowVerdict:
         kind, _, note = kind.partition(": ")
         assert kind in _KINDS
         return RowVerdict(
@@ -240,7 +257,7 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
         )
 
 
-def _named(columns: tuple[TableColumn, ...], key: list[str | None]) -> Mapping[str, str]:
+def _named(columns: tuple[TableColumn, ...], key: Sequence[str | None]) -> Mapping[str, str]:
     return {one.name: text for one, text in zip(columns, key, strict=False) if text is not None}
 
 

@@ -311,7 +311,19 @@ class Copy:
                 backfills.add_ranges(conn, self._id, found, careful=True)
                 return sum(size for _, _, size in found)
 
-        return self._retrying(find)
+        try:
+            return self._retrying(find)
+        except SqlError as error:
+            if not _is_row(error):
+                raise
+        return self._retrying(lambda: self._look_everywhere(line))
+
+    def _look_everywhere(self, line: Line) -> int:
+        """Where the definition's SQL raises for rows behind, plan one careful Range: splitting will find them."""
+        with self._transaction(line) as conn:
+            lease.check(conn, self.lease)
+            backfills.add_ranges(conn, self._id, [(None, None, 0)], careful=True)
+            return 1
 
     def _behind_sql(self) -> str:
         """List the last key of every batch of rows behind, and the batch's size."""

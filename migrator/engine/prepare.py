@@ -12,8 +12,9 @@ from migrator.engine.projection.bind import catalog_of
 from migrator.engine.projection.compile import Subject, compile_backfill
 from migrator.engine.projection.images import ALGORITHM
 from migrator.engine.projection.projection import Projection
+from migrator.engine.ranges import Keyset
 from migrator.engine.statements import Writing
-from migrator.ledger import backfills, install, parameters, provenance
+from migrator.ledger import backfills, install, parameters, provenance, quarantine
 from migrator.ledger.backfills import Image, Recorded
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
@@ -88,12 +89,24 @@ def prepare(
     )
     projection = compile_backfill(subject, catalog_of(conn))
     ours = tuple(provenance.of_target(conn, backfill.target)) if ledger and live is not None else ()
+    recorded = backfills.recorded(conn, change.name, backfill.name) if ledger else None
     return Prepared(
         change=change,
-        projection=projection.limited_to(ours),
-        recorded=backfills.recorded(conn, change.name, backfill.name) if ledger else None,
+        projection=_besides_raising(conn, projection.limited_to(ours), recorded),
+        recorded=recorded,
         provenances=ours,
         checked=live is not None or declared is not None,
+    )
+
+
+def _besides_raising(conn: Connection, projection: Projection, recorded: Recorded | None) -> Projection:
+    """Leave out the rows that are in quarantine because the definition's own SQL raises for them."""
+    if recorded is None or not quarantine.any_raised(conn, recorded.id):
+        return projection
+    texts = Keyset.of_source(projection.source, projection.keys).texts
+    return projection.without(
+        f"NOT EXISTS (SELECT FROM migrator.quarantine AS raised WHERE raised.backfill = {recorded.id}"
+        f" AND raised.sqlstate IS NOT NULL AND raised.source_key = {texts})"
     )
 
 

@@ -88,6 +88,12 @@ def open_count(conn: Connection, backfill: int) -> int:
     )
 
 
+def any_raised(conn: Connection, backfill: int) -> bool:
+    """Tell whether rows are held because an attempt to move them raised."""
+    asked = "SELECT EXISTS (SELECT FROM migrator.quarantine WHERE backfill = %s AND sqlstate IS NOT NULL)"
+    return bool(value(conn, asked, (backfill,)))
+
+
 def retry(conn: Connection, wanted: Selection) -> int:
     """Take rows out of quarantine, so that the next apply tries them again; says how many."""
     where, params = _where(wanted)

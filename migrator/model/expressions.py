@@ -56,6 +56,14 @@ class Sql(Predicate):
 
 
 @dataclass(frozen=True, slots=True)
+class Contains(Predicate):
+    """The text of a value contains these words."""
+
+    of: Expression
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """The source column of that name; `absent` gives the reason why it may be missing, and is then NULL."""
 
@@ -130,6 +138,15 @@ class Discarded:
 
 
 @dataclass(frozen=True, slots=True)
+class Flagged:
+    """A value taken as it is, with a remark wherever the condition is true."""
+
+    of: Expression
+    when: Predicate
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class DerivedUuid:
     """A UUID version 8 made from the declared source name and the source key: the same key, the same id, for ever."""
 
@@ -185,6 +202,7 @@ Expression: TypeAlias = (
     | Defaulted
     | Estimated
     | Discarded
+    | Flagged
     | DerivedUuid
     | Rules
 )
@@ -250,6 +268,16 @@ def discarded(of: str | Expression, *, when: Predicate, reason: str) -> Discarde
     return Discarded(as_expression(of), when, reason)
 
 
+def flagged(of: str | Expression, *, when: Predicate, reason: str) -> Flagged:
+    """Take a value as it is, and flag the row where the condition is true."""
+    return Flagged(as_expression(of), when, reason)
+
+
+def contains(of: str | Expression, words: str) -> Contains:
+    """Hold where the text of a value contains these words."""
+    return Contains(as_expression(of), words)
+
+
 def derived_uuid() -> DerivedUuid:
     """Derive the id from the source's name and key; see the glossary for its bytes."""
     return DerivedUuid()
@@ -309,9 +337,9 @@ def children(value: Any) -> tuple[Any, ...]:
             return () if unless is None else (unless,)
         case Given(_, by):
             return () if by is None else (by,)
-        case Lookup(of, _) | Estimated(of, _):
+        case Lookup(of, _) | Estimated(of, _) | Contains(of, _):
             return (of,)
-        case Defaulted(of, other, _) | Discarded(of, other, _):
+        case Defaulted(of, other, _) | Discarded(of, other, _) | Flagged(of, other, _):
             return (of, other)
         case Array(items, when, _):
             return items if when is None else (*items, when)

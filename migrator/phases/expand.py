@@ -69,7 +69,7 @@ class RunRevision:
     def apply(self, run: Run) -> dict[str, int]:
         """Run it in one transaction which holds the lease; an object in the way is compared first, never overwritten.
 
-        Raises RefusedError M207 for a table in the way, with the difference.
+        Raises RefusedError M209 for a table in the way, with the difference.
         """
         with run.database.connect() as conn:
             self._refuse_in_the_way(conn)
@@ -130,7 +130,7 @@ class RunRevision:
             lines = [] if declared is None else differences(declared, found)
             shape = "another shape" if lines else "the declared columns" if declared else "an unknown shape"
             raise RefusedError(
-                "M207",
+                "M209",
                 "\n  ".join([f"a table {made} of {shape} is in the way; no revision of ours made it.", *lines[:20]]),
                 f"Rename it (ALTER TABLE {made.sql} RENAME TO ...) or drop it if nobody needs it; then run the same"
                 " command again.",

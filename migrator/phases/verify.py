@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.database.connect import Connection
-from migrator.database.failures import explained
+from migrator.database.failures import SqlError, explained
 from migrator.database.session import rows, transaction
 from migrator.engine import balance as balancing
+from migrator.engine.balance import Counted
 from migrator.engine.compare import Compare
+from migrator.engine.isolate import is_row_fault
 from migrator.engine.prepare import Prepared, find_source, prepare
 from migrator.ledger import quarantine, steps
 from migrator.ledger.lease import Lease
@@ -133,12 +135,24 @@ def balances_of(
 ) -> tuple[tuple[Balance, ...], tuple[SourceBalance, ...]]:
     """Balance every backfill and every source in one snapshot."""
     with transaction(conn, read_only=True, isolation="repeatable read", search_path=search_path, work_mem="128MB"):
-        balances = tuple(balancing.balance(conn, one.counted) for one in prepared)
-        sources: dict[str, list[Prepared]] = {}
-        for one in prepared:
-            sources.setdefault(str(one.projection.source.relation), []).append(one)
-        together = tuple(balancing.source_balance(conn, [one.counted for one in group]) for group in sources.values())
-    return balances, together
+        counted = [one.counted for one in prepared]
+        try:
+            with conn.transaction():
+                return _balanced_together(conn, counted)
+        except SqlError as error:
+            if not is_row_fault(error):
+                raise
+        return _balanced_together(conn, [balancing.sound(conn, one) for one in counted])
+
+
+def _balanced_together(
+    conn: Connection, counted: Sequence[Counted]
+) -> tuple[tuple[Balance, ...], tuple[SourceBalance, ...]]:
+    balances = tuple(balancing.balance(conn, one) for one in counted)
+    sources: dict[str, list[Counted]] = {}
+    for one in counted:
+        sources.setdefault(str(one.projection.source.relation), []).append(one)
+    return balances, tuple(balancing.source_balance(conn, group) for group in sources.values())
 
 
 def verdicts_of(balances: Sequence[Balance], sources: Sequence[SourceBalance]) -> tuple[Verdict, ...]:

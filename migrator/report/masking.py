@@ -133,7 +133,7 @@ def _masked_url(url: str) -> str:
 def _split_login(rest: str) -> tuple[str, str, str]:
     """Part a login from its host; a bare @ or / of a password belongs to the login, to be safe."""
     authority = rest.partition("/")[0]
-    host, colon, port = authority.partition(":")
+    _, colon, port = authority.partition(":")
     if "@" in authority or (colon and not port.isdecimal()):
         login, at, place = rest.rpartition("@")
         return login, at, place

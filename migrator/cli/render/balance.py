@@ -5,30 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
+from migrator.cli.render import fates
 from migrator.cli.render.fates import ALWAYS, DISPOSITIONS
-from migrator.cli.render.words import WIDTH, blocks, duration, fold, number, rows
+from migrator.cli.render.words import WIDTH, blocks, columns, duration, fold, number, rows
 from migrator.model.verdict import Balance, SourceBalance, Unaccounted
 
 MIDDLE = 6
 EXAMPLES = 10
+NAMES = 40
 Line = tuple[str, str]
 
 
-def balances(
-    given: Sequence[Balance],
-    sources: Sequence[SourceBalance] = (),
-    *,
-    change: str = "",
-    width: int = WIDTH,
-) -> list[str]:
-    """Write the Balance of every backfill, then that of every source, then what it means."""
-    return list(
-        blocks(
-            *(_one(one, width) for one in given),
-            (line for one in sources for line in _source(one, width)),
-            _sentence(given, sources, change),
-        )
-    )
+def balances(given: Sequence[Balance], *, width: int = WIDTH) -> list[str]:
+    """Write the Balance of every backfill, side by side with what its target holds."""
+    return list(blocks(*(_one(one, width) for one in given), _flags(given, width)))
+
+
+def closed(given: Sequence[Balance], sources: Sequence[SourceBalance]) -> bool:
+    """Say whether every row of every backfill and of every source is accounted for."""
+    return all(one.closes for one in given) and all(one.closes for one in sources)
+
+
+def settled(given: Sequence[Balance], sources: Sequence[SourceBalance]) -> bool:
+    """Say whether nothing is left to do or to explain: every row is where it belongs."""
+    left = sum(one.rows(name) for one in given for name in ("pending", "quarantined"))
+    return closed(given, sources) and not left
+
+
+def short(given: Sequence[Balance], *, width: int = WIDTH) -> list[str]:
+    """Write settled Balances as a table, one line each."""
+    if not given:
+        return []
+    shown = [name for name in DISPOSITIONS if name in ALWAYS or any(one.rows(name) for one in given)]
+    table = [("", "source rows", *shown, "unaccounted")]
+    for one in given:
+        terms = (number(one.rows(name)) for name in shown)
+        name = f"{one.target} ← {one.source}"
+        table.append((name, number(one.source_rows), *terms, number(one.unaccounted)))
+    return columns(table, right=range(1, len(table[0])), limits={0: NAMES}, width=width)
+
+
+def _flags(given: Sequence[Balance], width: int) -> list[str]:
+    table = list(fates.flags(given))
+    return ["flagged", *columns(table, right=(1,), indent="  ", width=width)] if table else []
 
 
 def _one(balance: Balance, width: int) -> Iterator[str]:
@@ -37,8 +56,6 @@ def _one(balance: Balance, width: int) -> Iterator[str]:
     left, right = _left(balance), _right(balance)
     for one, other in zip_longest(_fitted(left, room), _fitted(right, room), fillvalue=""):
         yield f"{one:<{room}}{' ' * MIDDLE if other else ''}{other}".rstrip()
-    for flag, count in balance.flags.items():
-        yield from fold(f"{flag}: {rows(count)}", width, first="  flagged  ")
     yield from _examples(balance.examples, width)
 
 
@@ -75,13 +92,12 @@ def _fitted(lines: Iterable[Line], room: int) -> Iterator[str]:
         yield f"{last:<{room - len(count)}}{count}"
 
 
-def _source(one: SourceBalance, width: int) -> list[str]:
-    sign = "✓" if one.closes else "✗"
-    said = (
-        f"{sign} every row of {one.source} together: {rows(one.source_rows)} = {number(one.taken)}"
-        f" taken + {number(one.left_behind)} left behind, unaccounted {number(one.unaccounted)}"
-    )
-    return [*fold(said, width, rest="  "), *_examples(one.examples, width)]
+def misplaced(sources: Sequence[SourceBalance], *, width: int = WIDTH) -> Iterator[str]:
+    """Name the rows that no backfill takes, though none left them behind."""
+    for one in sources:
+        if not one.closes:
+            yield f"✗ {rows(one.unaccounted)} of {one.source} unaccounted over all backfills"
+            yield from _examples(one.examples, width)
 
 
 def _examples(found: Sequence[Unaccounted], width: int) -> Iterator[str]:
@@ -91,18 +107,17 @@ def _examples(found: Sequence[Unaccounted], width: int) -> Iterator[str]:
         yield f"    … and {number(len(found) - EXAMPLES)} more"
 
 
-def _sentence(given: Sequence[Balance], sources: Sequence[SourceBalance], change: str) -> Iterator[str]:
-    if not given:
-        return
+def sentence(given: Sequence[Balance], sources: Sequence[SourceBalance], change: str) -> Iterator[str]:
+    """Say what the Balances mean, and what is left to do."""
+    recorded = [one for one in given if one.recorded]
     took = duration(sum(one.seconds for one in given))
-    if all(one.closes for one in given) and all(one.closes for one in sources):
+    wrong = sum(one.unaccounted for one in given) + sum(one.unaccounted for one in sources)
+    if not closed(given, sources):
+        yield f"✗ {rows(wrong)} unaccounted, in one snapshot ({took})"
+    elif given and len(recorded) == len(given):
         yield f"✓ every row is accounted for, in one snapshot ({took})"
-    else:
-        number_of = sum(one.unaccounted for one in (*given, *sources))
-        yield f"✗ {rows(number_of)} unaccounted, in one snapshot ({took})"
-    if pending := sum(one.rows("pending") for one in given):
-        yield f"! {rows(pending)} pending: migrator apply {change}".rstrip()
-    if waiting := sum(one.rows("quarantined") for one in given):
+    if pending := sum(one.rows("pending") for one in recorded):
+        yield f"! {rows(pending)} pending: migrator apply {change}"
+    if waiting := sum(one.rows("quarantined") for one in recorded):
         verb = "waits" if waiting == 1 else "wait"
-        command = f"migrator quarantine list {change}".rstrip()
-        yield f"! {rows(waiting)} {verb} in quarantine: {command}"
+        yield f"! {rows(waiting)} {verb} in quarantine: migrator quarantine list {change}"

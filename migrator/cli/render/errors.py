@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Final
 
 from migrator.cli.render.words import WIDTH
 
 INDENT: Final = " " * 5
+# A line that is to be copied: a command alone, or after a wide gap.
+_COMMAND: Final = re.compile(r"(?:^|\s{2,})(?P<command>migrator .+)$")
 
 
 def error(id: str, what: str, cure: str = "", *, width: int = WIDTH) -> list[str]:
@@ -19,11 +22,11 @@ def _lines(text: str, *, first: str, width: int) -> list[str]:
     made: list[str] = []
     for line in text.splitlines():
         start = INDENT if made else first
-        if _is_command(line):
-            made.append(f"{start}{line.rstrip()}")
+        if _COMMAND.search(line):
+            made += _command(start, line.strip(), width)
             continue
         made += textwrap.wrap(
-            line,
+            line.strip(),
             width=width,
             initial_indent=start,
             subsequent_indent=INDENT,
@@ -33,6 +36,14 @@ def _lines(text: str, *, first: str, width: int) -> list[str]:
     return made
 
 
-def _is_command(line: str) -> bool:
-    """Tell a line that is to be copied: a command after a wide gap, or alone."""
-    return line.lstrip().startswith("migrator ") or "  migrator " in line
+def _command(start: str, line: str, width: int) -> list[str]:
+    """Keep a command in one piece; where it does not fit beside its label, it stands below."""
+    label, command = line[: _start(line)].rstrip(), line[_start(line) :]
+    if not label or len(start) + len(line) <= width:
+        return [f"{start}{line}"]
+    return [f"{start}{label}", f"{INDENT}  {command}"]
+
+
+def _start(line: str) -> int:
+    found = _COMMAND.search(line)
+    return found.start("command") if found else 0

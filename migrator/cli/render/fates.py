@@ -22,7 +22,8 @@ def by_source(balances: Iterable[Balance]) -> list[list[Balance]]:
 def going(group: Sequence[Balance], sources: Iterable[SourceBalance], width: int) -> Iterator[str]:
     """Write what will become of the rows of one source."""
     source = group[0].source
-    yield f"Where the {rows(group[0].source_rows)} of {source} will go"
+    when = "are" if all(one.recorded for one in group) else "will go"
+    yield f"Where the {rows(group[0].source_rows)} of {source} {when}"
     table = []
     for disposition in DISPOSITIONS:
         total = sum(term.rows for one in group for term in _own(one, disposition))
@@ -36,9 +37,7 @@ def going(group: Sequence[Balance], sources: Iterable[SourceBalance], width: int
 
 def _own(balance: Balance, disposition: str) -> list[Term]:
     """Give the terms of a disposition; a row that another backfill takes is no row left behind."""
-    return [
-        one for one in balance.terms if one.disposition == disposition and one.elsewhere is None
-    ]
+    return [one for one in balance.terms if one.disposition == disposition and one.elsewhere is None]
 
 
 def _why(group: Sequence[Balance], disposition: str) -> str:
@@ -51,3 +50,12 @@ def _why(group: Sequence[Balance], disposition: str) -> str:
         elif found:
             said.append(f"{one.target} {number(sum(term.rows for term in found))}")
     return " · ".join(said)
+
+
+def flags(balances: Iterable[Balance]) -> Iterator[tuple[str, str, str]]:
+    """Say which remarks were made on how many rows, by target."""
+    for one in balances:
+        target = one.target
+        for flag, count in one.flags.items():
+            yield target, number(count), flag
+            target = ""

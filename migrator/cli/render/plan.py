@@ -2,118 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from migrator.cli.render import fates
-from migrator.cli.render.words import WIDTH, blocks, columns, fold, named, number, rows, size
+from migrator.cli.render.words import WIDTH, blocks, columns, fold, number, place, size
 from migrator.model.step import Hazard, Phase, Plan, PlannedStep
 
+STEP: Final = 46  # columns for what a step is called
+TITLE: Final = 13
 
-def plan(given: Plan, *, sql: bool = False, width: int = WIDTH) -> list[str]:
-    """Write a Plan; `sql` adds the statements of each Step."""
+
+def plan(given: Plan, *, sql: bool = False, brief: bool = False, width: int = WIDTH) -> list[str]:
+    """Write a Plan; `sql` adds the statements of each Step, `brief` leaves all but the fates out."""
+    groups = fates.by_source(given.balances)
     return list(
         blocks(
             _head(given, width),
-            _steps(given, width),
+            () if brief else _steps(given, width),
             _statements(given) if sql else (),
-            *(fates.going(group, given.sources, width) for group in fates.by_source(given.balances)),
-            _remarks(given, width),
+            *(fates.going(group, given.sources, width) for group in groups),
+            () if brief else _remarks(given, width),
             _end(given, width),
         )
     )
 
 
 def _head(given: Plan, width: int) -> Iterator[str]:
-    place = f"database {given.database}" + (f" ({given.server})" if given.server else "")
+    where = f"database {place(given.database)}" + (f" ({given.server})" if given.server else "")
     guide = f"guide {given.guide}" if given.guide else ""
-    parts = [given.change, guide, place, f"now {given.state.value}"]
+    parts = [given.change, guide, where, f"now {given.state.value}"]
     yield from fold(" · ".join(part for part in parts if part), width, rest="  ")
     if given.title:
         yield from fold(given.title, width)
     if given.bytes_needed is not None:
-        yield f"Needs about {size(given.bytes_needed)} of room."
+        yield f"Needs about {size(given.bytes_needed)} of room on the server's disk."
 
 
 def _steps(given: Plan, width: int) -> list[str]:
     if not given.steps:
         return ["Every step is done."]
-    table = [(" #", "phase", "step", "rows", "locks")]
-    table += [_step(place, one) for place, one in enumerate(given.steps, 1)]
-    return columns(table, right=(0, 3), width=width)
+    head = (" #", "phase", "step", "rows", "locks")
+    table = [head, *(_step(number_of, one) for number_of, one in enumerate(given.steps, 1))]
+    return columns(table, right=(0, 3), limits={2: STEP}, width=width)
 
 
-def _step(place: int, one: PlannedStep) -> tuple[str, ...]:
+def _step(number_of: int, one: PlannedStep) -> tuple[str, ...]:
     count = "" if one.rows is None else number(one.rows)
     locks = "done" if one.done else one.preview.locks
     if not one.done and one.preview.blocks:
-        locks += f"; {one.preview.blocks}"
-    return (str(place), one.phase.value, one.title or one.name, count, locks)
+        locks += f"; blocks {one.preview.blocks}"
+    return (str(number_of), one.phase.value, one.title or one.name, count, locks)
 
 
 def _statements(given: Plan) -> Iterator[str]:
-    for place, one in enumerate(given.steps, 1):
+    for position, one in enumerate(given.steps, 1):
         if not one.preview.sql:
             continue
-        yield f"-- {place} {one.phase.value}: {one.title or one.name}"
+        yield f"-- {position} {one.phase.value}: {one.title or one.name}"
         for statement in one.preview.sql:
             yield from statement.strip().splitlines()
         yield ""
 
 
 def _remarks(given: Plan, width: int) -> Iterator[str]:
-    yield from _listed("Flags", _flags(given), width)
-    yield from _listed("Left NULL", _by_column(given.missing), width)
-    yield from _listed("Left behind", _by_column(given.left_behind), width)
-    yield from _listed("Not read", _unread(given.unread), width)
-    for hazard in given.hazards:
-        yield from _hazard(hazard, width)
-    yield from _listed("Undo", given.undo, width)
-    yield from _listed("Note", given.notes, width)
+    yield from _listed("Flags", fates.flags(given.balances), width, right=(1,))
+    yield from _listed("Left NULL", _by_column(given, given.missing), width)
+    yield from _listed("Left behind", _by_column(given, given.left_behind), width)
+    unread = {name: dict.fromkeys(names, "") for name, names in given.unread.items()}
+    yield from _listed("Not read", _by_column(given, unread), width)
+    yield from _listed("Hazards", (_hazard(one) for one in given.hazards), width)
+    yield from _listed("Undo", ((one,) for one in given.undo), width)
+    yield from _listed("Note", ((one,) for one in given.notes), width)
 
 
-def _listed(title: str, texts: Iterable[str], width: int) -> Iterator[str]:
-    for text in texts:
-        yield from named(title, text, width)
+def _listed(title: str, table: Iterable[Sequence[str]], width: int, *, right: Sequence[int] = ()) -> Iterator[str]:
+    """Write a title at the left, and beside it a table."""
+    for line in columns(table, right=right, indent=" " * TITLE, width=width):
+        yield f"{title:<{TITLE}}{line[TITLE:]}".rstrip()
         title = ""
 
 
-def _flags(given: Plan) -> Iterator[str]:
-    for one in given.balances:
-        for flag, count in one.flags.items():
-            yield f"{one.target}: {flag}: {rows(count)}"
-
-
-def _by_column(reasons: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """Say each column with its reason, backfills with the same reason together."""
+def _by_column(given: Plan, reasons: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str]]:
+    """Say each column with its reason, and for which targets where it is not so for all."""
     found: dict[tuple[str, str], list[str]] = {}
     for backfill, of_backfill in reasons.items():
         for column, reason in of_backfill.items():
             found.setdefault((column, reason), []).append(backfill)
+    targets = {one.backfill: one.target for one in given.balances}
     for (column, reason), backfills in found.items():
-        yield f"{column}: {reason} ({', '.join(backfills)})"
+        names = ", ".join(targets.get(one, one) for one in backfills)
+        every = len(backfills) == len(targets)
+        yield column, reason if every else f"{reason} ({names})".strip()
 
 
-def _unread(unread: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    """Say the columns nobody reads, backfills with the same ones together."""
-    found: dict[tuple[str, ...], list[str]] = {}
-    for backfill, names in unread.items():
-        if names:
-            found.setdefault(tuple(names), []).append(backfill)
-    for names, backfills in found.items():
-        yield f"{', '.join(names)} ({', '.join(backfills)})"
-
-
-def _hazard(hazard: Hazard, width: int) -> Iterator[str]:
-    yield from named("Hazard", f"{hazard.id} {hazard.what}", width)
-    if hazard.cure:
-        yield from fold(f"cure: {hazard.cure}", width, first=" " * 18)
+def _hazard(hazard: Hazard) -> tuple[str, str]:
+    cure = f"\ncure: {hazard.cure}" if hazard.cure else ""
+    return hazard.id, f"{hazard.what}{cure}"
 
 
 def _end(given: Plan, width: int) -> Iterator[str]:
     if given.dry_run:
         yield from fold(
-            "Every column of every row was evaluated in one transaction that the server held READ"
-            " ONLY.",
+            "Every column of every row was evaluated in one transaction that the server held READ ONLY.",
             width,
         )
     if not given.pending:

@@ -10,11 +10,9 @@ from migrator.model.verdict import Comparison, RowVerdict, Verdict
 LONGEST = 40
 
 
-def proof(
-    comparisons: Sequence[Comparison], verdicts: Sequence[Verdict], *, width: int = WIDTH
-) -> list[str]:
-    """Write Comparisons and Verdicts, with what is not proven in full."""
-    return list(blocks(*(_comparison(one, width) for one in comparisons), claims(verdicts, width)))
+def proof(comparisons: Sequence[Comparison], *, width: int = WIDTH) -> list[str]:
+    """Write Comparisons: what is proven in one line, what is not in full."""
+    return list(blocks(*(_comparison(one, width) for one in comparisons)))
 
 
 def claims(verdicts: Sequence[Verdict], width: int = WIDTH) -> list[str]:
@@ -41,9 +39,7 @@ def _comparison(one: Comparison, width: int) -> Iterator[str]:
     differing = sum(one.counts.values())
     kinds = " · ".join(f"{kind} {number(count)}" for kind, count in one.counts.items() if count)
     verb = "differs" if differing == 1 else "differ"
-    yield from fold(
-        f"✗ {one.target}: {rows(differing)} {verb} from {one.source} ({kinds}){own}", width, rest="  "
-    )
+    yield from fold(f"✗ {one.target}: {rows(differing)} {verb} from {one.source} ({kinds}){own}", width, rest="  ")
     for row in one.rows:
         yield from _row(row, width)
     if differing > len(one.rows):
@@ -59,10 +55,7 @@ def _row(row: RowVerdict, width: int) -> Iterator[str]:
         yield from fold(row.note, width, first=f"{start}   ", rest=" " * 14)
     else:
         yield start
-    table = [
-        (one.column, f"is {_short(one.found)}", f"should be {_short(one.expected)}")
-        for one in row.columns
-    ]
+    table = [(one.column, f"is {_short(one.found)}", f"should be {_short(one.expected)}") for one in row.columns]
     yield from columns(table, indent=" " * 14, width=width)
 
 

@@ -17,9 +17,7 @@ def overview(change: str, counts: Counts, entries: Sequence[Entry], *, width: in
     """Write the rows in quarantine by backfill, reason and status, then the first of them."""
     if not counts:
         return ["Nothing is in quarantine."]
-    return list(
-        blocks(_counted(counts, width), _listed(entries, width), _ways(change, counts, entries))
-    )
+    return list(blocks(_counted(counts, width), _listed(entries, width), _ways(change, counts, entries)))
 
 
 def _counted(counts: Counts, width: int) -> list[str]:
@@ -32,10 +30,7 @@ def _listed(entries: Sequence[Entry], width: int) -> list[str]:
     if not entries:
         return []
     table = [("id", "status", "source", "key", "why")]
-    table += [
-        (str(one.id), one.status, one.source, ", ".join(one.key), one.message or one.reason)
-        for one in entries
-    ]
+    table += [(str(one.id), one.status, one.source, ", ".join(one.key), one.message or one.reason) for one in entries]
     return columns(table, right=(0,), width=width)
 
 

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
-from migrator.cli.render.balance import balances
-from migrator.cli.render.proof import proof
-from migrator.cli.render.words import WIDTH, blocks, columns, duration, fold, number, rate, rows
+from migrator.cli.render import balance
+from migrator.cli.render.proof import claims, proof
+from migrator.cli.render.words import (
+    GAP,
+    WIDTH,
+    blocks,
+    columns,
+    duration,
+    fold,
+    number,
+    place,
+    rate,
+    rows,
+)
 from migrator.model.step import Report, StepReport
+
+COUNTS: Final = "verify-counts"
+STEP: Final = 32  # columns for what a step is called
 
 
 def report(given: Report, *, width: int = WIDTH) -> list[str]:
@@ -16,40 +31,74 @@ def report(given: Report, *, width: int = WIDTH) -> list[str]:
         blocks(
             _head(given, width),
             _steps(given, width),
-            balances(given.balances, given.sources, change=given.change, width=width),
-            proof(given.comparisons, given.verdicts, width=width),
-            (line for one in given.notes for line in fold(one, width, first="! ", rest="  ")),
+            _balances(given, width),
+            proof([one for one in given.comparisons if not one.proven], width=width),
+            balance.misplaced(given.sources, width=width),
+            [*claims(given.verdicts, width), *_sentence(given), *_notes(given, width)],
             _next(given),
         )
     )
 
 
 def _head(given: Report, width: int) -> list[str]:
-    database = f" · database {given.database}" if given.database else ""
-    return fold(f"{given.change} · {given.verb}{database} · now {given.state.value}", width)
+    database = f" · database {place(given.database)}" if given.database else ""
+    said = f"{given.change} · {given.verb}{database} · now {given.state.value}"
+    return fold(said, width, rest="  ")
 
 
 def _steps(given: Report, width: int) -> list[str]:
     if given.nothing_done:
-        nothing = given.proven is None and not given.balances and not given.comparisons
-        return ["Nothing to do."] if nothing else []
-    return columns([_step(one) for one in given.steps], right=(3,), width=width)
+        silent = not (given.verdicts or given.balances or given.comparisons)
+        return ["Nothing to do."] if silent else []
+    made = [_step(one) for one in given.steps]
+    others = sum(max(len(line[at]) for line in made) + len(GAP) for at in (0, 1, 3, 4, 5))
+    room = max(STEP, width - others)
+    short = [(*line[:2], elided(line[2], room), *line[3:]) for line in made]
+    return columns(short, right=(3,), width=width)
+
+
+def _balances(given: Report, width: int) -> list[str]:
+    """Write Balances in full where they are what was asked for, or are not settled."""
+    if given.verb == COUNTS or not balance.settled(given.balances, given.sources):
+        return balance.balances(given.balances, width=width)
+    return balance.short(given.balances, width=width)
+
+
+def _sentence(given: Report) -> Iterator[str]:
+    yield from balance.sentence(given.balances, given.sources, given.change)
+    if given.comparisons and given.proven:
+        compared = sum(one.compared for one in given.comparisons)
+        took = sum(one.seconds for one in given.comparisons)
+        own = sum(one.foreign for one in given.comparisons)
+        beside = f", beside {rows(own)} of the application's own" if own else ""
+        yield f"✓ proven: {rows(compared)} compared in both directions{beside} ({duration(took)})"
+
+
+def _notes(given: Report, width: int) -> Iterator[str]:
+    for one in given.notes:
+        yield from fold(one, width, first="! ")
 
 
 def _step(one: StepReport) -> tuple[str, ...]:
-    took = " · ".join(
-        part
-        for part in (detail(one.detail), duration(one.seconds), rate(one.rows, one.seconds))
-        if part
-    )
-    return ("✓", one.phase.value, one.title or one.name, rows(one.rows) if one.rows else "", took)
+    took = duration(one.seconds)
+    if one.seconds >= 1 and (speed := rate(one.rows, one.seconds)):
+        took += f", {speed}"
+    count = rows(one.rows) if one.rows else ""
+    return ("✓", one.phase.value, one.title or one.name, count, detail(one.detail), took)
+
+
+def elided(title: str, room: int = STEP) -> str:
+    """Cut a title to the room there is."""
+    return title if len(title) <= room else f"{title[: room - 1].rstrip()}…"
 
 
 def detail(given: Mapping[str, int]) -> str:
     """Write what became of the rows of a Step."""
-    return ", ".join(f"{name} {number(count)}" for name, count in given.items() if count)
+    # How many rows were read stands beside it already.
+    said = (f"{name} {number(count)}" for name, count in given.items() if count and name != "read")
+    return ", ".join(said)
 
 
 def _next(given: Report) -> Iterator[str]:
-    for place, command in enumerate(given.next):
-        yield f"{'Next: ' if place == 0 else '      '}{command}"
+    for position, command in enumerate(given.next):
+        yield f"{'Next: ' if position == 0 else '      '}{command}"

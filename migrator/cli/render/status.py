@@ -7,24 +7,21 @@ from collections.abc import Iterator, Sequence
 from migrator.cli.render.words import WIDTH, columns, number, percent
 from migrator.model.step import ChangeStatus
 
-NOTHING = "–"
+NOTHING = "\u2013"
 
 
 def status(given: Sequence[ChangeStatus], *, width: int = WIDTH) -> list[str]:
     """Write the state of every change."""
     if not given:
         return ["There is no change yet."]
-    table = [("change", "state", "since", "rows", "quarantine", "next")]
-    table += [_line(one) for one in given]
-    return [*columns(table, width=width), *_beside(given)]
+    head = ("change", "state", "since", "rows", "quarantine", "next")
+    return [*columns([head, *map(_line, given)], width=width), *_beside(given)]
 
 
 def _line(one: ChangeStatus) -> tuple[str, ...]:
-    done = number(one.rows) if one.total is None else percent(one.rows, one.total)
-    if one.total is not None and 0 < one.rows < one.total:
-        done += f" of {number(one.total)}"
-    elif one.total is not None and one.total:
-        done = f"{number(one.rows)} of {number(one.total)}"
+    done = number(one.rows)
+    if one.total and one.rows < one.total:
+        done = f"{percent(one.rows, one.total)} of {number(one.total)}"
     return (
         one.change,
         one.state.value,

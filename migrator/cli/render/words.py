@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Final
 
 WIDTH: Final = 100
 NARROW: Final = 60
-GAP: Final = "   "
+KILO: Final = 1000
+FEW: Final = 10  # below this a number is written with one decimal
+MINUTE: Final = 60
+MOMENT: Final = 0.05  # seconds that nobody notices
+GAP: Final = "  "
 _SIZES: Final = ("kB", "MB", "GB", "TB")
 
 
@@ -24,36 +30,36 @@ def rows(value: int, noun: str = "row") -> str:
 
 def duration(seconds: float) -> str:
     """Write how long something took or takes."""
-    if seconds < 0.05:
+    if seconds < MOMENT:
         return "< 0.1 s"
-    if seconds < 10:
+    if seconds < FEW:
         return f"{seconds:.1f} s"
-    if seconds < 120:
+    if seconds < 2 * MINUTE:
         return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 120:
+    minutes = round(seconds / MINUTE)
+    if minutes < 2 * MINUTE:
         return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60:02} min"
+    return f"{minutes // MINUTE} h {minutes % MINUTE:02} min"
 
 
 def rate(count: int, seconds: float) -> str:
     """Write a speed in rows per second; empty where it means nothing."""
-    if count <= 0 or seconds < 0.05:
+    if count <= 0 or seconds < MOMENT:
         return ""
     speed = count / seconds
-    return f"{speed / 1000:,.0f}k rows/s" if speed >= 10_000 else f"{speed:,.0f} rows/s"
+    return f"{speed:,.0f} rows/s" if speed < FEW * KILO else f"{speed / KILO:,.0f}k rows/s"
 
 
 def size(count: int) -> str:
     """Write a number of bytes."""
-    if count < 1000:
+    if count < KILO:
         return f"{count} bytes"
-    value = float(count)
-    for unit in _SIZES:
-        value /= 1000
-        if value < 999.5 or unit == _SIZES[-1]:
+    value, unit = count / KILO, _SIZES[0]
+    for bigger in _SIZES[1:]:
+        if value < KILO:
             break
-    return f"{value:.1f} {unit}" if value < 10 else f"{value:,.0f} {unit}"
+        value, unit = value / KILO, bigger
+    return f"{value:.1f} {unit}" if value < FEW else f"{value:,.0f} {unit}"
 
 
 def percent(part: int, whole: int) -> str:
@@ -71,13 +77,19 @@ def fold(text: str, width: int, *, first: str = "", rest: str | None = None) -> 
     for paragraph in text.splitlines() or [""]:
         lines += textwrap.wrap(
             paragraph,
-            width=max(width, NARROW // 2),
+            width=max(width, NARROW // 4),
             initial_indent=first if not lines else rest,
             subsequent_indent=rest,
             break_long_words=False,
             break_on_hyphens=False,
         ) or [first.rstrip() if not lines else ""]
     return lines
+
+
+def place(address: str) -> str:
+    """Write the address of a database as `studio on db.example:5432`; what is no URL stays."""
+    found = re.fullmatch(r"\w+://(?:.*@)?([^/?@]*)/([^?]+)(?:\?.*)?", address)
+    return f"{found[2]} on {found[1]}" if found and found[1] else found[2] if found else address
 
 
 def named(name: str, text: str, width: int, *, column: int = 18) -> list[str]:
@@ -89,31 +101,40 @@ def columns(
     lines: Iterable[Sequence[str]],
     *,
     right: Sequence[int] = (),
+    limits: Mapping[int, int] | None = None,
     indent: str = "",
     width: int = WIDTH,
-    gap: str = GAP,
 ) -> list[str]:
-    """Align cells in columns, those in `right` at their right; the last one is folded to the width."""
+    """Align cells in columns, those in `right` at their right.
+
+    A cell wider than the limit of its column goes over several lines; so does the last one where
+    the line would be wider than `width`.
+    """
     cells = [list(line) for line in lines]
     if not cells:
         return []
-    widths = [max(len(line[at]) for line in cells) for at in range(len(cells[0]))]
-    made: list[str] = []
-    for line in cells:
+    last = len(cells[0]) - 1
+    widths = [max(_breadth(line[at]) for line in cells) for at in range(last + 1)]
+    for at, limit in (limits or {}).items():
+        widths[at] = min(widths[at], limit)
+    left = width - len(indent) - sum(one + len(GAP) for one in widths[:-1])
+    widths[last] = min(widths[last], max(left, NARROW // 3))
+    return [made for line in cells for made in _line(line, widths, right, indent)]
+
+
+def _breadth(cell: str) -> int:
+    return max((len(one) for one in cell.splitlines()), default=0)
+
+
+def _line(line: Sequence[str], widths: Sequence[int], right: Sequence[int], indent: str) -> Iterator[str]:
+    """Write one line of a table, over as many lines as its longest cell needs."""
+    folded = [fold(cell, one) for cell, one in zip(line, widths, strict=True)]
+    for parts in zip_longest(*folded, fillvalue=""):
         padded = (
-            cell.rjust(widths[at]) if at in right else cell.ljust(widths[at])
-            for at, cell in enumerate(line[:-1])
+            part.rjust(one) if at in right else part.ljust(one)
+            for at, (part, one) in enumerate(zip(parts, widths, strict=True))
         )
-        start = indent + "".join(f"{cell}{gap}" for cell in padded)
-        last = line[-1].rjust(widths[-1]) if len(line) - 1 in right else line[-1]
-        made += [one.rstrip() for one in _last(start, last, width)]
-    return made
-
-
-def _last(start: str, cell: str, width: int) -> list[str]:
-    if len(start) + len(cell) <= width or width - len(start) < NARROW // 3:
-        return [start + cell]
-    return fold(cell, width, first=start)
+        yield f"{indent}{GAP.join(padded)}".rstrip()
 
 
 def blocks(*given: Iterable[str]) -> Iterator[str]:

@@ -8,15 +8,23 @@ from migrator.cli import exits
 from migrator.cli.options import BatchRows, ChangeName, LockTimeout, QuarantineLimit, To, Workers
 from migrator.cli.progress import listening
 from migrator.cli.run import Run
-from migrator.cli.verb import application, verb
+from migrator.cli.shell import application
+from migrator.cli.verb import verb
 from migrator.model.step import Phase
 
 app = application()
 
 
-@verb(app, "apply")
+@verb(
+    app,
+    "apply",
+    "migrator apply output_type_tables --dry-run",
+    "migrator apply output_type_tables",
+    "migrator apply output_type_tables --to expand",
+)
 def apply(
     run: Run,
+    *,
     change: ChangeName = None,
     to: To = None,
     dry_run: Annotated[
@@ -36,11 +44,6 @@ def apply(
 
     Rows are copied in small transactions. Stop it at any time with Ctrl-C: what is committed stays,
     and the same command goes on from there.
-
-    \b
-    Example:  migrator apply output_type_tables --dry-run
-              migrator apply output_type_tables
-              migrator apply output_type_tables --to expand
     """
     from migrator.cli.render.plan import plan as plan_screen
     from migrator.cli.render.report import report as report_screen

@@ -8,15 +8,21 @@ from migrator.cli import exits
 from migrator.cli.options import BatchRows, ChangeName, LockTimeout, QuarantineLimit, Workers
 from migrator.cli.progress import listening
 from migrator.cli.run import Run
-from migrator.cli.verb import application, verb
+from migrator.cli.shell import application
+from migrator.cli.verb import verb
 from migrator.model.step import Phase
 
 app = application()
 
 
-@verb(app, "backfill")
+@verb(
+    app,
+    "backfill",
+    "migrator backfill output_type_tables --only video_jobs_from_multitalk_jobs --workers 2",
+)
 def backfill(
     run: Run,
+    *,
     change: ChangeName = None,
     only: Annotated[
         str | None,
@@ -32,11 +38,7 @@ def backfill(
     lock_timeout: LockTimeout = None,
     quarantine_limit: QuarantineLimit = None,
 ) -> int:
-    """Copy what is not copied yet, and do not verify: the same as apply --to backfill.
-
-    \b
-    Example:  migrator backfill output_type_tables --only video_jobs_from_multitalk_jobs --workers 2
-    """
+    """Copy what is not copied yet, and do not verify: the same as apply --to backfill."""
     from migrator.cli.render.report import report as screen
     from migrator.workflow import use_cases
 

@@ -7,37 +7,34 @@ import typer
 from migrator.cli import exits
 from migrator.cli.options import ChangeName
 from migrator.cli.run import Run
-from migrator.cli.verb import application, verb
+from migrator.cli.shell import application
+from migrator.cli.verb import verb
 
 app = application()
 
 
-@verb(app, "plan")
+@verb(
+    app,
+    "plan",
+    "migrator plan output_type_tables --sql",
+)
 def plan(
     run: Run,
+    *,
     change: ChangeName = None,
     exit_code: Annotated[
         bool,
-        typer.Option(
-            "--exit-code", help="End with 3 when work is pending. Example: migrator plan --exit-code"
-        ),
+        typer.Option("--exit-code", help="End with 3 when work is pending. Example: migrator plan --exit-code"),
     ] = False,
     no_count: Annotated[
         bool,
-        typer.Option(
-            "--no-count", help="Do not count where the rows will go, which reads every source."
-        ),
+        typer.Option("--no-count", help="Do not count where the rows will go, which reads every source."),
     ] = False,
-    sql: Annotated[
-        bool, typer.Option("--sql", help="Show the SQL of each step. Example: migrator plan --sql")
-    ] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Show the SQL of each step. Example: migrator plan --sql")] = False,
 ) -> int:
     """Show every step that is not done, the locks it takes, where each row will go, and what to know.
 
     Nothing is changed: every statement runs in a transaction that the server holds READ ONLY.
-
-    \b
-    Example:  migrator plan output_type_tables --sql
     """
     from migrator.cli.render.plan import plan as screen
     from migrator.workflow import use_cases

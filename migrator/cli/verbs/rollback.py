@@ -1,5 +1,6 @@
 """`migrator rollback`: the way back from any state."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -8,15 +9,22 @@ from migrator.cli import exits
 from migrator.cli.options import ChangeName, Yes
 from migrator.cli.progress import listening
 from migrator.cli.run import Run
-from migrator.cli.verb import application, verb
-from migrator.model.step import Phase
+from migrator.cli.shell import application
+from migrator.cli.verb import verb
+from migrator.model.step import Losses, Phase
 
 app = application()
 
 
-@verb(app, "rollback")
+@verb(
+    app,
+    "rollback",
+    "migrator rollback output_type_tables",
+    'migrator rollback output_type_tables --lose "7 rows of video_jobs"',
+)
 def rollback(
     run: Run,
+    *,
     change: ChangeName = None,
     to: Annotated[
         Phase | None,
@@ -51,25 +59,29 @@ def rollback(
 
     Rows that the application wrote are never lost silently: keep them with --keep-new, or accept the
     loss by name with --lose; without either it is refused (exit code 5), and nothing is changed.
-
-    \b
-    Example:  migrator rollback output_type_tables
-              migrator rollback output_type_tables --lose "7 rows of video_jobs"
     """
     from migrator.cli.render.report import report as screen
     from migrator.workflow import undoing
 
     desk = run.desk(change)
     found = undoing.losses(desk, to=to)
-    if run.may_ask and not yes and (keep_new or covered(found, lose or ())):
-        _ask(run, desk.change.name, found)
+    if run.may_ask and not yes and (keep_new or _is_covered(found, lose or ())):
+        _ask(run, desk.change.name, found, keep_new=keep_new)
     with listening(run) as listen:
         report = undoing.rollback(desk, to=to, keep_new=keep_new, lose=lose or (), listen=listen)
     run.show(report, screen)
     return exits.of_report(report)
 
 
-def covered(found: object, lose: object) -> bool:
+def _is_covered(found: Sequence[Losses], lose: Sequence[str]) -> bool:
     """Say whether every loss is accepted; where not, the refusal says so and nobody is asked."""
-    accepted = set(lose)  # type: ignore[call-overload]
-    return all(one.sentence in accepted for one in found if one.rows)  # type: ignore[attr-defined]
+    return all(one.sentence in lose for one in found if one.rows)
+
+
+def _ask(run: Run, change: str, found: Sequence[Losses], *, keep_new: bool) -> None:
+    """Show what would be lost and ask a person whether to go on."""
+    from migrator.cli.render.losses import losses
+
+    if not keep_new:
+        run.say(losses(found, width=run.width))
+    typer.confirm(f"Roll back {change}?", abort=True, err=True)

@@ -8,14 +8,20 @@ from migrator.cli import exits
 from migrator.cli.options import ChangeName
 from migrator.cli.progress import listening
 from migrator.cli.run import Run
-from migrator.cli.verb import application, verb
+from migrator.cli.shell import application
+from migrator.cli.verb import verb
 
 app = application()
 
 
-@verb(app, "verify")
+@verb(
+    app,
+    "verify",
+    "migrator verify output_type_tables --show 100",
+)
 def verify(
     run: Run,
+    *,
     change: ChangeName = None,
     show: Annotated[
         int,
@@ -31,9 +37,6 @@ def verify(
 
     Rows that differ are named with their keys, what they are and what they should be. Ends with 4
     when not everything is proven.
-
-    \b
-    Example:  migrator verify output_type_tables --show 100
     """
     from migrator.cli.render.report import report as screen
     from migrator.workflow import use_cases

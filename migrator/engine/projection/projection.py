@@ -43,7 +43,8 @@ class Contested:
 class Projection:
     """The compiled Backfill. `select()` gives the SQL for a part of the source.
 
-    `outcomes` and `mark_names` are what the codes stand for; marks count from 1.
+    `outcomes` and `mark_names` are what the codes stand for; marks count from 1. `excluding` is a condition on source
+    rows that holds for all that are looked at.
     """
 
     backfill: Backfill
@@ -58,6 +59,7 @@ class Projection:
     contested: tuple[Contested, ...]
     target_exists: bool
     provenances: tuple[str, ...] = ()
+    excluding: str = "true"
     left_unread: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -138,6 +140,10 @@ class Projection:
         """Give the same Projection knowing which provenance tables exist."""
         return replace(self, provenances=tuple(provenances))
 
+    def without(self, condition: str) -> Projection:
+        """Give the same Projection over the source rows under a condition."""
+        return replace(self, excluding=condition if self.excluding == "true" else f"{self.excluding} AND {condition}")
+
     def raw(self, where: str = "true") -> str:
         """Give the first layer: values as the definition writes them, in their own types."""
         alias = self.source_alias
@@ -146,10 +152,11 @@ class Projection:
         ]
         values = [f"{text} AS {quote(name)}" for name, text in self.raw_values]
         steps = "\n  ".join(self.raw_steps)
-        return (
-            f"SELECT {', '.join([*keys, *values])}\n  FROM {self.source.relation.sql} AS {alias}\n  {steps}"
-            f"\n  WHERE {where} OFFSET 0"
-        )
+        rows = f"{self.source.relation.sql} AS {alias}"
+        where = " AND ".join(one for one in (where, self.excluding) if one != "true")
+        if where:  # rows under the condition first, so that no expression meets another row
+            rows = f"(SELECT * FROM {rows} WHERE {where} OFFSET 0) AS {alias}"
+        return f"SELECT {', '.join([*keys, *values])}\n  FROM {rows}\n  {steps} OFFSET 0"
 
     def _cast(self, where: str) -> str:
         keys = ", ".join(self.key_columns("raw"))

@@ -63,7 +63,7 @@ class Translator:
                 return self._lookup(self.value(of), words)
             case ex.Array():
                 return self._array(expression)
-            case ex.Defaulted() | ex.Estimated() | ex.Discarded():
+            case ex.Defaulted() | ex.Estimated() | ex.Discarded() | ex.Flagged():
                 return self._flagged(expression)
             case ex.DerivedUuid():
                 return self._derived_uuid()
@@ -81,6 +81,8 @@ class Translator:
                 return f"({self.condition(left)} AND {self.condition(right)})"
             case ex.RulesGive(tried, word):
                 return self._rules_give(tried, word)
+            case ex.Contains(of, words):
+                return f"(strpos(({self.value(of).sql})::text, {literal(words)}) > 0)"
             case _:
                 raise ConfigurationError(
                     "M110", f"{predicate!r} is no condition.", 'Use sql("…"), RULES.equals("…"), ~ or &.'
@@ -171,7 +173,7 @@ class Translator:
             made = f"CASE WHEN {self.condition(wanted.when)} THEN {made} END"
         return Piece(made, faults, marks)
 
-    def _flagged(self, wanted: ex.Defaulted | ex.Estimated | ex.Discarded) -> Piece:
+    def _flagged(self, wanted: ex.Defaulted | ex.Estimated | ex.Discarded | ex.Flagged) -> Piece:
         of = self.value(wanted.of)
         match wanted:
             case ex.Defaulted(_, other, reason):
@@ -184,6 +186,9 @@ class Translator:
                 wrong = self.condition(when)
                 made = Piece(f"CASE WHEN {wrong} THEN NULL ELSE {of.sql} END", of.faults)
                 mark = Mark(f"discarded: {reason}", f"{wrong} AND ({of.sql}) IS NOT NULL")
+            case ex.Flagged(_, when, reason):
+                made = of
+                mark = Mark(reason, f"{self.condition(when)} AND ({of.sql}) IS NOT NULL")
         return Piece(made.sql, made.faults, (*of.marks, mark), made.exact)
 
     def _derived_uuid(self) -> Piece:

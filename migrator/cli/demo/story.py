@@ -1,0 +1,39 @@
+"""What the demo needs to know of a change; one Story for each that it can show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from migrator.database.connect import Connection
+
+
+class Planted(NamedTuple):
+    """One kind of row that got into the old tables: how many, what they are, what must become of them."""
+
+    rows: int
+    what: str
+    becomes: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """A legacy database with its dirty rows, and how many of them must end where.
+
+    `build` makes it, with so many rows; `application` lets the new application write into the new
+    tables and says what it wrote. `fates` are the rows by target and disposition, `before` and
+    `after` the application has written.
+    """
+
+    change: str
+    about: str
+    build: Callable[[Connection, int | None], None]
+    application: Callable[[Connection, int | None], str]
+    planted: Callable[[int | None], tuple[Planted, ...]]
+    before: Callable[[int | None], Mapping[tuple[str, str], int]]
+    after: Callable[[int | None], Mapping[tuple[str, str], int]]
+    digest: Callable[[Connection], str]
+    tables: tuple[str, ...]
+    look: tuple[str, ...]
