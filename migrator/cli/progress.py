@@ -11,11 +11,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from migrator.cli.render.report import detail, elided
-from migrator.cli.render.words import duration, number, percent, rate, rows
-from migrator.cli.run import Run, colourful
+from migrator.cli.render.words import WIDTH, duration, number, percent, rate, rows
+from migrator.cli.run import Run, is_terminal
 from migrator.model.step import Event, Phase
 
 if TYPE_CHECKING:
@@ -24,11 +24,36 @@ if TYPE_CHECKING:
 EVERY: Final = 5.0  # seconds between two lines of one Step, where there is no terminal
 
 
+Key = tuple[Phase, str]  # of a Step
+
+
 class Way(Protocol):
     """One way to show what happens; called under a lock."""
 
     def show(self, event: Event) -> None:
         """Show one Event."""
+
+
+class Pace:
+    """How fast a Step is, counted from the first that was heard of it: a copy may go on from before."""
+
+    def __init__(self) -> None:
+        """Begin now."""
+        self._begun = time.monotonic()
+        self._from: int | None = None
+
+    def said(self, event: Event) -> str:
+        """Write how far a Step is, how fast, and how long it still takes."""
+        self._from = event.rows if self._from is None else self._from
+        if not event.total:
+            return rows(event.rows) if event.rows else ""
+        elapsed = time.monotonic() - self._begun
+        done = event.rows - self._from
+        speed = rate(done, elapsed)
+        to_go = duration((event.total - event.rows) * elapsed / done) if speed else ""
+        counted = f"{percent(event.rows, event.total):>5}  {number(event.rows)}"
+        parts = (f"{counted} / {number(event.total)}", speed, to_go and f"ETA {to_go}")
+        return "  ".join(part for part in parts if part)
 
 
 class Quiet:
@@ -45,8 +70,8 @@ class Lines:
         """Write to the stderr of a run, at most every so many seconds."""
         self._run = run
         self._every = 0.0 if run.verbose else every
-        self._last: dict[str, float] = {}
-        self._begun: dict[str, float] = {}
+        self._last: dict[Key, float] = {}
+        self._pace: dict[Key, Pace] = {}
 
     def show(self, event: Event) -> None:
         """Write the line of an Event, when it is due."""
@@ -55,15 +80,16 @@ class Lines:
             case "note":
                 self._run.say([f"! {event.title or event.name}"])
             case "step":
-                self._last[event.name] = self._begun[event.name] = now
+                self._last[_key(event)] = now
+                self._pace[_key(event)] = Pace()
                 total = f" ({rows(event.total)})" if event.total else ""
                 self._run.say([f"{_step(event)} …{total}"])
             case "progress":
-                last = self._last.setdefault(event.name, now)
-                begun = self._begun.setdefault(event.name, now)
+                last = self._last.setdefault(_key(event), now)
+                said = self._pace.setdefault(_key(event), Pace()).said(event)
                 if now - last >= self._every:
-                    self._last[event.name] = now
-                    self._run.say([f"{_step(event)}  {_so_far(event, now - begun)}"])
+                    self._last[_key(event)] = now
+                    self._run.say([f"{_step(event)}  {said}"])
             case "done":
                 self._run.say([f"{_step(event)}  done in {duration(event.seconds)}{_sum(event)}"])
 
@@ -75,7 +101,7 @@ class Bars:
         """Draw on a running Rich progress."""
         self._run = run
         self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
+        self._tasks: dict[Key, tuple[TaskID, Pace]] = {}
 
     def show(self, event: Event) -> None:
         """Move the bar of an Event, or replace it by its result."""
@@ -88,17 +114,16 @@ class Bars:
                 self._move(event)
 
     def _move(self, event: Event) -> None:
-        task = self._tasks.get(event.name)
-        if task is None:
-            task = self._progress.add_task(_step(event), total=event.total, result="")
-            self._tasks[event.name] = task
-        if event.total is not None:
-            self._progress.update(task, total=event.total)
+        if _key(event) not in self._tasks:
+            task = self._progress.add_task(_short(event), total=event.total, said="")
+            self._tasks[_key(event)] = (task, Pace())
+        task, pace = self._tasks[_key(event)]
         if event.kind == "progress":
-            self._progress.update(task, completed=event.rows)
+            said = pace.said(event)
+            self._progress.update(task, total=event.total, completed=event.rows, said=said)
         if event.kind == "done":
-            total = max(event.rows, 1)
-            self._progress.update(task, total=total, completed=total, result=_sum(event))
+            said = _sum(event).removeprefix(": ") or "done"
+            self._progress.update(task, total=1, completed=1, said=said)
 
     def _say(self, text: str) -> None:
         shown = self._run.masker.text(text)
@@ -130,7 +155,7 @@ def listening(run: Run) -> Iterator[Listener]:
     """Listen in the way that fits: bars on a terminal, lines elsewhere, nothing with --quiet."""
     if run.quiet:
         yield Listener(run, Quiet())
-    elif not colourful(sys.stderr):
+    elif not is_terminal(sys.stderr):
         yield Listener(run, Lines(run))
     else:
         progress = _rich()
@@ -140,40 +165,33 @@ def listening(run: Run) -> Iterator[Listener]:
 
 def _rich() -> Progress:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
-    from rich.text import Text
+    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
 
-    class Numbers(ProgressColumn):
-        """`3,402,113 / 5,000,000  71k rows/s  ETA 22 s`."""
-
-        def render(self, task: Task) -> Text:
-            done = str(task.fields["result"])
-            return Text(done or _numbers(int(task.completed), task.total, task.elapsed or 0.0))
+    console = Console(stderr=True)
+    console.width = min(console.width, WIDTH)
+    one_line: Any = {"no_wrap": True, "overflow": "ellipsis"}
 
     return Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
-        Numbers(),
-        console=Console(stderr=True),
+        TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, **one_line)),
+        BarColumn(bar_width=16),
+        TextColumn("{task.fields[said]}", markup=False, table_column=Column(**one_line)),
+        console=console,
         transient=True,
+        expand=True,
     )
 
 
-def _numbers(done: int, total: float | None, elapsed: float) -> str:
-    if not total:
-        return rows(done) if done else ""
-    speed = rate(done, elapsed)
-    to_go = duration((total - done) * elapsed / done) if speed and done < total else ""
-    counted = f"{percent(done, int(total)):>5}  {number(done)} / {number(int(total))}"
-    return "  ".join(part for part in (counted, speed, to_go and f"ETA {to_go}") if part)
+def _key(event: Event) -> Key:
+    return event.phase, event.name
 
 
 def _step(event: Event) -> str:
+    return f"{event.phase.value:<9} {event.title or event.name}"
+
+
+def _short(event: Event) -> str:
     return f"{event.phase.value:<9} {elided(event.title or event.name)}"
-
-
-def _so_far(event: Event, elapsed: float) -> str:
-    return _numbers(event.rows, event.total, elapsed) or rows(event.rows)
 
 
 def _sum(event: Event) -> str:

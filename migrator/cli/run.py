@@ -107,22 +107,22 @@ class Run:
 
     def show(self, value: Any, render: Callable[..., Iterable[str]], **more: Any) -> None:
         """Write a result: a screen, or one JSON document."""
-        hidden = self.masker.value(value)
         if self.json:
-            self.document(hidden)
+            self.document(value)
         else:
-            self.page(render(hidden, width=self.width, **more))
+            self.page(render(self.masker.value(value), width=self.width, **more))
 
     def page(self, lines: Iterable[str]) -> None:
         """Write lines to stdout."""
         _write("stdout", [self.masker.text(line) for line in lines])
 
     def document(self, value: object) -> None:
-        """Write the one JSON document to stdout."""
-        from migrator.report.as_json import document
+        """Write the one JSON document to stdout: the verb, and the keys of the value."""
+        from migrator.report.as_json import as_json, document
 
         self.document_written = True
-        sys.stdout.write(document(self.masker.value(value)) + "\n")
+        made = {**as_json(self.masker.value(value)), "verb": self.verb}
+        sys.stdout.write(document({"verb": made.pop("verb"), **made}) + "\n")
         sys.stdout.flush()
 
     def say(self, lines: Iterable[str]) -> None:
@@ -147,10 +147,14 @@ def _write(name: str, lines: list[str]) -> None:
     stream.flush()
 
 
+def is_terminal(stream: Any) -> bool:
+    """Say whether somebody watches a stream on a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
+
+
 def colourful(stream: Any) -> bool:
     """Say whether a stream shows colours: a terminal, and nobody asked for none."""
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in {"dumb", "unknown"}
-    return stream.isatty() and not plain
+    return is_terminal(stream) and not os.environ.get("NO_COLOR")
 
 
 def pairs(given: Iterable[str]) -> dict[str, str]:

@@ -24,12 +24,14 @@ def verb(app: typer.Typer, name: str, *examples: str) -> Callable[[Body], Body]:
     """Make a verb of a function `body(run, …) -> exit code`; docstring and examples are its help."""
 
     def made(body: Body) -> Body:
+        group = app.info.name
+        full = f"{group} {name}" if isinstance(group, str) else name
         own = list(inspect.signature(body, eval_str=True).parameters.values())[1:]
         shared = {one.name for one in SHARED}
 
         def called(**given: Any) -> int:
             options = {key: given.pop(key) for key in shared}
-            return guarded(name, options, lambda run: body(run, **given))
+            return guarded(full, options, lambda run: body(run, **given))
 
         parameters = [*(one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own), *SHARED]
         called.__name__ = body.__name__
@@ -71,12 +73,12 @@ def guarded(name: str, options: Mapping[str, Any], body: Callable[[Run], int]) -
         return ours.exit_code
 
 
-def tell(run: Run, error: MigratorError) -> None:
-    """Write an error to stderr, or as the JSON document."""
+def tell(run: Run, error: MigratorError, **beside: object) -> None:
+    """Write an error to stderr, or as the JSON document with what stands `beside` it."""
     if run.json:
         if not run.document_written:
             said = {"id": error.id, "what": error.what, "cure": error.cure}
-            run.document({"error": {**said, "exit_code": error.exit_code}})
+            run.document({"error": {**said, "exit_code": error.exit_code}, **beside})
         return
     from migrator.cli.render.errors import error as rendered
 

@@ -131,8 +131,8 @@ def _recounted(projection: Projection, state: str, code: int | None, reason: str
         return _term(projection.outcome(code), number)
     if state == "pending" and code is not None:
         outcome = projection.outcome(code)
-        said = f"{outcome.disposition}: {outcome.reason}" if outcome.reason else outcome.disposition
-        return Term(disposition="pending", rows=number, reason=f"to be {said}")
+        fate = f"quarantined: {outcome.reason}" if outcome.reason else "moved or merged"
+        return Term(disposition="pending", rows=number, reason=f"to be {fate}")
     if state == "raising":
         return Term(disposition="pending", rows=number, reason="to be quarantined: the definition's SQL raises")
     return Term(disposition=state, rows=number, reason=reason or "")
@@ -155,7 +155,7 @@ def _joined(counted: Counted) -> str:
     )
     present = f"t.{quote(projection.identity[0].name)}"
     return f"""WITH src AS (SELECT {keys} FROM {keyset.relation} AS {keyset.alias}),
-p AS (SELECT {ours}, {quote(CODE)}::int AS code FROM ({projection.select()}) AS whole),
+p AS (SELECT {ours}, {quote(CODE)}::int AS code FROM ({projection.select(merging=False)}) AS whole),
 q AS (SELECT source_key, reason, status FROM migrator.quarantine WHERE backfill = {recorded.id}),
 joined AS (SELECT CASE
     WHEN src.k1 IS NULL AND v.s1 IS NOT NULL THEN 'orphan'
@@ -292,7 +292,7 @@ def _fates(counted: Counted) -> str:
             f" OR EXISTS (SELECT FROM migrator.quarantine AS q WHERE q.backfill = {recorded.id}"
             f" AND q.source_key = ARRAY[{texts}])"
         )
-    return f"SELECT {', '.join(keys)}, p.{quote(CODE)} AS code, ({takes}) AS taken FROM ({projection.select()}) AS p"
+    return f"SELECT {', '.join(keys)}, p.{quote(CODE)} AS code, ({takes}) AS taken FROM ({projection.select(merging=False)}) AS p"
 
 
 def _unkept(together: Sequence[Counted], number: int) -> str:

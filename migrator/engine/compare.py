@@ -18,10 +18,10 @@ from typing import Final, get_args
 
 from migrator.database.connect import Connection
 from migrator.database.failures import SqlError
-from migrator.database.session import rows, transaction, value
+from migrator.database.session import execute, rows, transaction, value
 from migrator.engine.isolate import is_row_fault, raising_rows, without
 from migrator.engine.projection.images import digest, image, stored_digest
-from migrator.engine.projection.pieces import MERGED, MOVED
+from migrator.engine.projection.pieces import MOVED
 from migrator.engine.projection.projection import CODE, DIGEST, Projection
 from migrator.engine.ranges import Key, Keyset, plan_ranges
 from migrator.engine.statements import Writing
@@ -33,6 +33,8 @@ from migrator.model.verdict import ColumnDifference, Comparison, RowVerdict, Ver
 
 RANGE_ROWS: Final = 100_000
 WORK_MEM: Final = "128MB"
+# A Range is a small part of a table: its rows are looked up, the table is not read once for each Range.
+BY_INDEX: Final = "SELECT pg_catalog.set_config('random_page_cost', '1.1', true)"
 _KINDS: Final = get_args(VerdictKind)
 
 
@@ -87,6 +89,7 @@ class Compare:
     def _range(self, conn: Connection, lo: Key | None, hi: Key | None) -> tuple[int, list[RowVerdict]]:
         try:
             with transaction(conn, read_only=True, search_path=self.search_path, work_mem=WORK_MEM):
+                execute(conn, BY_INDEX)
                 found = rows(conn, self._range_sql(lo, hi))
         except SqlError as error:
             if not is_row_fault(error):
@@ -127,7 +130,10 @@ class Compare:
         source_key = ", ".join(f"COALESCE({a}, {b})::text" for a, b in zip(keys, walked.names, strict=True))
         target_key = ", ".join(f"walked.t{number}::text" for number in range(1, len(projection.identity) + 1))
         held = f"held.backfill = {recorded.id} AND held.source_key = ARRAY[{', '.join(f'{k}::text' for k in keys)}]"
-        return f"""WITH p AS MATERIALIZED ({projection.select(self.writing.keyset.within(lo, hi))}),
+        recognised = digest(projection.recognised, of="whole")
+        return f"""WITH p AS MATERIALIZED (
+  SELECT {", ".join(projection.key_columns())}, {quote(CODE)}, {quote(DIGEST)}, {recognised} AS recognised
+  FROM ({projection.select(self.writing.keyset.within(lo, hi), merging=False)}) AS whole),
 walked AS MATERIALIZED (SELECT * FROM {recorded.provenance} AS walked WHERE {walked.within(lo, hi)}),
 held AS MATERIALIZED (SELECT backfill, source_key FROM migrator.quarantine WHERE backfill = {recorded.id}),
 judged AS (SELECT {self._kind()} AS kind, ARRAY[{source_key}] AS source_key, ARRAY[{target_key}] AS target_key
@@ -141,7 +147,6 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
         projection = self._projection
         first = f"t.{quote(projection.identity[0].name)}"
         whole, recognised = digest(projection.compared, of="t"), digest(projection.recognised, of="t")
-        theirs = f"CASE walked.kind WHEN 'merged' THEN {recognised} ELSE {whole} END"
         code, ours = f"p.{quote(CODE)}", f"p.{quote(DIGEST)}"
         written = stored_digest(self.writing.recorded, projection.target, "walked", "t")
         unchanged = f"CASE walked.kind WHEN 'merged' THEN ({recognised}) ELSE {written} END = walked.digest"
@@ -154,8 +159,8 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
   WHEN {source_gone} THEN 'extra: its source row is gone'
   WHEN {first} IS NULL THEN 'lost: the target row is gone'
   WHEN held.backfill IS NOT NULL THEN 'stale: moved, and quarantined as well'
-  WHEN {code} = {MERGED} AND walked.kind = 'merged' AND ({theirs}) = {ours} THEN NULL
-  WHEN {code} = {MOVED} AND walked.kind = 'moved' AND ({theirs}) = {ours} THEN NULL
+  WHEN {code} = {MOVED} AND CASE walked.kind WHEN 'merged' THEN {recognised} = p.recognised
+    ELSE {whole} = {ours} END THEN NULL
   WHEN ({unchanged}) IS NOT TRUE THEN 'altered'
   WHEN {code} = {MOVED} THEN 'stale'
   ELSE 'stale: the source row would not be moved now' END"""

@@ -79,7 +79,7 @@ class Writing:
 
     def behind(self) -> str:
         """Write the SELECT of the source rows nobody accounts for yet and which the Projection would take."""
-        select = self.projection.select(self.unaccounted_for())
+        select = self.projection.select(self.unaccounted_for(), merging=False)
         skipped = ", ".join(str(code) for code in self.projection.codes("skipped")) or "-1"
         return f"SELECT * FROM ({select}) AS taken WHERE taken.{quote(CODE)} NOT IN ({skipped})"
 

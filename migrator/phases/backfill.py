@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass
+from typing import Final
 
 from migrator.database import inventory
 from migrator.database.connect import Connection
 from migrator.database.failures import explained
-from migrator.database.session import transaction
+from migrator.database.session import execute, transaction
 from migrator.engine import prepare as preparing
 from migrator.engine.copy import Copy, Counts, count_behind
 from migrator.engine.prepare import Prepared, prepare
@@ -22,6 +23,8 @@ from migrator.model.change import Change
 from migrator.model.errors import RefusedError
 from migrator.model.step import Event, Phase, Preview
 from migrator.model.verdict import Verdict
+
+ANALYZE_FROM: Final = 10_000  # rows; fewer do not change a plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,8 @@ class CopyRows:
                 self._tell(run, done, sofar, total, time.monotonic() - begun)
             with run.writing(conn):
                 steps.finish(conn, run.lease, Phase.BACKFILL, self.name)
+            if done.moved + done.merged >= ANALYZE_FROM:
+                self._analyze(conn, writing)
         return _named(done)
 
     def check(self, conn: Connection) -> Verdict:
@@ -125,6 +130,12 @@ class CopyRows:
             keys=tuple(column for name in self.backfill.keys if (column := source.column(name))),
             identity=tuple(column for name in self.backfill.identities if (column := target.column(name))),
         )
+
+    def _analyze(self, conn: Connection, writing: Writing) -> None:
+        """Refresh what the planner knows of the tables just filled; without the right to, the server only warns."""
+        with transaction(conn, search_path=self.search_path):
+            execute(conn, f"ANALYZE {writing.recorded.provenance}")
+            execute(conn, f"ANALYZE {writing.projection.target.relation.sql}")
 
     def _record(self, run: Run, conn: Connection) -> Writing:
         """Record the definition this run copies by, its parameters and its provenance table."""

@@ -80,7 +80,7 @@ class Masker:
         return given
 
     def _entry(self, name: object, given: Any) -> Any:
-        secret = isinstance(name, str) and self.is_secret(name) and isinstance(given, str)
+        secret = isinstance(name, str) and self.is_secret(name) and given is not None
         return HIDDEN if secret else self._masked(given)
 
     def _fields(self, given: Any) -> Any:

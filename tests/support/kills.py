@@ -6,9 +6,12 @@ foretold by the catalog, raised by a trigger, swallowed by a trigger, lost to a 
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from queue import Empty, Queue
@@ -17,9 +20,9 @@ from typing import Self
 import psycopg
 
 from migrator.model.step import Phase
-from migrator.servers import binaries
+from migrator.servers import Postgres, binaries
 from migrator.workflow.desk import Desk
-from tests.support.projects import execute, make_project, run
+from tests.support.projects import execute, make_project, rows_of, run
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0  # seconds until a process that says nothing more is given up
@@ -114,7 +117,8 @@ EVERYTHING = {
     "the target": "SELECT t::text FROM public.jobs AS t",
     "the source": "SELECT t::text FROM public.old_jobs AS t",
     "provenance": "SELECT (p.s1, p.t1, p.kind, p.digest, (SELECT array_agg(d.marks[m] ORDER BY m)"
-    " FROM unnest(p.marks) AS m))::text FROM migrator.provenance_1 AS p JOIN migrator.definition AS d ON (d.backfill, d.number) = (1, p.definition)",
+    " FROM unnest(p.marks) AS m))::text FROM migrator.provenance_1 AS p"
+    " JOIN migrator.definition AS d ON (d.backfill, d.number) = (1, p.definition)",
     "the quarantine": "SELECT (source_key, reason, sqlstate, constraint_name, message, source_row, status, note)::text"
     " FROM migrator.quarantine",
     "the change log": "SELECT source_key::text FROM migrator.change_log",
@@ -150,12 +154,26 @@ def build_expanded(desk: Desk, rows: int) -> None:
 
 def fingerprint(url: str) -> dict[str, tuple[int, str]]:
     """Digest all that a migration leaves but run ids, clocks and the bounds of its batches."""
-    digested = (
-        "SELECT count(*), md5(coalesce(string_agg(row, chr(10) ORDER BY row COLLATE \"C\"), '')) FROM ({}) AS r(row)"
-    )
+    whole = "md5(coalesce(string_agg(row, chr(10) ORDER BY row COLLATE \"C\"), ''))"
     with closing(psycopg.connect(url, autocommit=True)) as conn:
         conn.execute(b"SET TimeZone = 'UTC'")
-        return {name: conn.execute(f"SELECT count(*), {whole} FROM ({sql}) AS r(row)".encode()).fetchone() for name, sql in EVERYTHING.items()}
+        return {
+            name: conn.execute(f"SELECT count(*), {whole} FROM ({sql}) AS r(row)".encode()).fetchone()
+            for name, sql in EVERYTHING.items()
+        }
+
+
+def is_sound(url: str) -> bool:
+    """Say whether target rows and their provenance stand or fall together, at whatever instant it is asked."""
+    ((recorded,),) = rows_of(url, "SELECT to_regclass('migrator.provenance_1') IS NOT NULL")
+    if not recorded:
+        return True
+    ((odd,),) = rows_of(
+        url,
+        "SELECT count(*) FROM public.jobs AS t FULL JOIN migrator.provenance_1 AS p ON p.t1 = t.id"
+        " WHERE t.id IS NULL OR (p.t1 IS NULL AND t.id::text NOT LIKE '00000000-0000-4000-%')",
+    )
+    return odd == 0
 
 
 # --- processes -----------------------------------------------------------------------------------
@@ -169,7 +187,7 @@ from migrator.ledger import lease
 from migrator.model.errors import MigratorError
 from migrator.workflow.desk import open_desk
 from migrator.workflow.undoing import losses, rollback
-from tests.support.projects import execute, make_project, run
+from tests.support.projects import execute, make_project, rows_of, run
 
 lease.BEAT, lease.SILENCE_OF_THE_DEAD, lease.SILENCE = 0.1, 0.4, 5.0
 undo.BATCH_ROWS = 500
@@ -256,7 +274,53 @@ class Child:
             pass
         return self._process.wait(PATIENCE)
 
+    def settled(self, still: Callable[[], object]) -> bool:
+        """Do something to its server, then wait for its next word; False when it ended instead."""
+        still()
+        self._drain()
+        return self.heard("")
+
+    def _drain(self) -> None:
+        """Forget what it said before."""
+        time.sleep(0.05)
+        while not self._said.empty():
+            line = self._said.get()
+            if line is None:
+                self._said.put(None)
+                return
+            self.lines.append(line)
+
     @property
     def last(self) -> str:
         """What it said last, or what it complained of."""
         return self.lines[-1] if self.lines else "".join(self._stderr)
+
+
+def kill_clients(desk: Desk, chance: random.Random, kills: int, *, verb: str = "apply", most: int = 9) -> None:
+    """Let processes begin or go on, and kill each with SIGKILL after a few batches, somewhere in the next."""
+    root, url = desk.project.root, desk.database.url
+    for number in range(1, kills + 1):
+        with Child(verb, root, url) as child:
+            assert child.heard("ready"), child.last
+            batches = chance.randrange(most)
+            assert child.heard("progress backfill", batches), f"kill {number} came too late: {child.last}"
+            time.sleep(chance.uniform(0, 0.03 if batches else 0.4))
+            assert child.kill(), f"kill {number} came too late: {child.last}"
+        assert is_sound(url), f"after kill {number}"
+
+
+def kill_servers(desk: Desk, server: Postgres, chance: random.Random, kills: int, *, most: int = 9) -> None:
+    """Kill the server with SIGKILL while a process copies, and start it again; the process stops or goes on."""
+    struck = 0
+    while struck < kills:
+        with Child("apply", desk.project.root, desk.database.url) as child:
+            while struck < kills and child.heard("progress backfill", chance.randrange(1, most)):
+                time.sleep(chance.uniform(0, 0.03))
+                server.kill()
+                struck += 1
+                if not child.settled(server.restart):
+                    break
+            if struck < kills:
+                assert child.wait() == 1, child.last
+                assert child.last.startswith(("failed M302", "failed M307")), child.last
+        assert is_sound(desk.database.url), f"after kill {struck}"

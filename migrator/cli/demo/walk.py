@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from migrator.cli.demo import evidence
 from migrator.cli.progress import Listener, Quiet, listening
 from migrator.cli.render.words import columns, fold, number
-from migrator.cli.run import Run, colourful
+from migrator.cli.run import Run, is_terminal
 from migrator.model.errors import RefusedError
 from migrator.model.step import Phase, Report
 from migrator.model.verdict import Balance, Verdict
@@ -178,7 +178,7 @@ class Walk:
 
     def _listening(self) -> AbstractContextManager[Listener]:
         # Without a terminal the progress would stand between the screens.
-        if colourful(sys.stderr) and not self.run.json:
+        if is_terminal(sys.stderr) and not self.run.json:
             return listening(self.run)
         return nullcontext(Listener(self.run, Quiet()))
 

@@ -16,9 +16,10 @@ NAMES = 40
 Line = tuple[str, str]
 
 
-def balances(given: Sequence[Balance], *, width: int = WIDTH) -> list[str]:
+def balances(given: Sequence[Balance], *, flags: bool = True, width: int = WIDTH) -> list[str]:
     """Write the Balance of every backfill, side by side with what its target holds."""
-    return list(blocks(*(_one(one, width) for one in given), _flags(given, width)))
+    remarks = _flags(given, width) if flags else ()
+    return list(blocks(*(_one(one, width) for one in given), remarks))
 
 
 def closed(given: Sequence[Balance], sources: Sequence[SourceBalance]) -> bool:

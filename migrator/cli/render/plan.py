@@ -89,7 +89,8 @@ def _by_column(given: Plan, reasons: Mapping[str, Mapping[str, str]]) -> Iterato
     for backfill, of_backfill in reasons.items():
         for column, reason in of_backfill.items():
             found.setdefault((column, reason), []).append(backfill)
-    targets = {one.backfill: one.target for one in given.balances}
+    copies = [one for one in given.steps if one.phase is Phase.BACKFILL]
+    targets = {one.name: one.title.partition(" ← ")[0] for one in copies}
     for (column, reason), backfills in found.items():
         names = ", ".join(targets.get(one, one) for one in backfills)
         every = len(backfills) == len(targets)

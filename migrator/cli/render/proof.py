@@ -56,7 +56,7 @@ def _row(row: RowVerdict, width: int) -> Iterator[str]:
     else:
         yield start
     table = [(one.column, f"is {_short(one.found)}", f"should be {_short(one.expected)}") for one in row.columns]
-    yield from columns(table, indent=" " * 14, width=width)
+    yield from columns(table, indent=" " * 8, width=width)
 
 
 def keys(given: Mapping[str, str]) -> str:

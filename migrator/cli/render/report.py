@@ -60,7 +60,7 @@ def _steps(given: Report, width: int) -> list[str]:
 def _balances(given: Report, width: int) -> list[str]:
     """Write Balances in full where they are what was asked for, or are not settled."""
     if given.verb == COUNTS or not balance.settled(given.balances, given.sources):
-        return balance.balances(given.balances, width=width)
+        return balance.balances(given.balances, flags=given.verb == COUNTS, width=width)
     return balance.short(given.balances, width=width)
 
 

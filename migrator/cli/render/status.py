@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from migrator.cli.render.words import WIDTH, columns, number, percent
 from migrator.model.step import ChangeStatus
 
+QUARANTINE = 4  # the column that is left out where nothing waits
+WIDEST = 200
 NOTHING = "\u2013"
 
 
@@ -15,7 +17,11 @@ def status(given: Sequence[ChangeStatus], *, width: int = WIDTH) -> list[str]:
     if not given:
         return ["There is no change yet."]
     head = ("change", "state", "since", "rows", "quarantine", "next")
-    return [*columns([head, *map(_line, given)], width=width), *_beside(given)]
+    table = [head, *map(_line, given)]
+    if not any(one.quarantined for one in given):
+        table = [(*line[:QUARANTINE], *line[QUARANTINE + 1 :]) for line in table]
+    # A command is never broken over lines, whatever the width.
+    return [*columns(table, width=max(width, WIDEST)), *_beside(given)]
 
 
 def _line(one: ChangeStatus) -> tuple[str, ...]:

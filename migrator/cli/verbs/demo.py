@@ -90,7 +90,7 @@ def _sum_up(run: Run, walk: "Walk") -> None:
     broken = [one for one in walk.promises if not one.proven]
     if run.json:
         change = walk.story.change
-        run.document({"verb": "demo", "change": change, "kept": not broken, "promises": walk.promises})
+        run.document({"change": change, "kept": not broken, "promises": walk.promises})
         return
     from migrator.cli.render.proof import claims
 

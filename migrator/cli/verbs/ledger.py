@@ -8,7 +8,9 @@ from migrator.cli.run import Run
 from migrator.cli.shell import application
 from migrator.cli.verb import verb
 
-app = application(no_args_is_help=True, help="Install or remove the schema in which migrator keeps its books.")
+app = application(
+    name="ledger", no_args_is_help=True, help="Install or remove the schema in which migrator keeps its books."
+)
 
 
 @verb(
@@ -37,7 +39,10 @@ def remove(run: Run, *, change: ChangeName = None, yes: Yes = False) -> int:
 
     desk = run.desk(change)
     if run.may_ask and not yes:
-        typer.confirm(f"Remove the ledger from {desk.database.shown}?", abort=True, err=True)
+        asked = f"Remove the ledger from {run.masker.text(desk.database.shown)}?"
+        if not typer.confirm(asked, err=True):
+            run.say(["Nothing was changed."])
+            return exits.REFUSED
     use_cases.ledger_remove(desk)
     _told(run, "removed", desk.database.shown, f"The ledger is gone from {desk.database.shown}.")
     return exits.DONE
@@ -45,6 +50,6 @@ def remove(run: Run, *, change: ChangeName = None, yes: Yes = False) -> int:
 
 def _told(run: Run, done: str, database: str, said: str) -> None:
     if run.json:
-        run.document({"verb": run.verb, "ledger": done, "database": database})
+        run.document({"ledger": done, "database": database})
     else:
         run.page([said])

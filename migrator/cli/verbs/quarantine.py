@@ -12,7 +12,9 @@ from migrator.cli.verb import verb
 from migrator.ledger.quarantine import Selection
 from migrator.model.errors import UsageError
 
-app = application(no_args_is_help=True, help="List, show, retry or dismiss the rows that could not move.")
+app = application(
+    name="quarantine", no_args_is_help=True, help="List, show, retry or dismiss the rows that could not move."
+)
 
 OfBackfill = Annotated[
     str | None,

@@ -10,7 +10,8 @@ from migrator.cli.options import ChangeName, Yes
 from migrator.cli.progress import listening
 from migrator.cli.run import Run
 from migrator.cli.shell import application
-from migrator.cli.verb import verb
+from migrator.cli.verb import tell, verb
+from migrator.model.errors import RefusedError
 from migrator.model.step import Losses, Phase
 
 app = application()
@@ -66,9 +67,15 @@ def rollback(
     desk = run.desk(change)
     found = undoing.losses(desk, to=to)
     if run.may_ask and not yes and (keep_new or _is_covered(found, lose or ())):
-        _ask(run, desk.change.name, found, keep_new=keep_new)
-    with listening(run) as listen:
-        report = undoing.rollback(desk, to=to, keep_new=keep_new, lose=lose or (), listen=listen)
+        if not _confirmed(run, desk.change.name, found, keep_new=keep_new):
+            run.say(["Nothing was changed."])
+            return exits.REFUSED
+    try:
+        with listening(run) as listen:
+            report = undoing.rollback(desk, to=to, keep_new=keep_new, lose=lose or (), listen=listen)
+    except RefusedError as refusal:
+        tell(run, refusal, losses=found)
+        return refusal.exit_code
     run.show(report, screen)
     return exits.of_report(report)
 
@@ -78,10 +85,10 @@ def _is_covered(found: Sequence[Losses], lose: Sequence[str]) -> bool:
     return all(one.sentence in lose for one in found if one.rows)
 
 
-def _ask(run: Run, change: str, found: Sequence[Losses], *, keep_new: bool) -> None:
+def _confirmed(run: Run, change: str, found: Sequence[Losses], *, keep_new: bool) -> bool:
     """Show what would be lost and ask a person whether to go on."""
     from migrator.cli.render.losses import losses
 
     if not keep_new:
         run.say(losses(found, width=run.width))
-    typer.confirm(f"Roll back {change}?", abort=True, err=True)
+    return typer.confirm(f"Roll back {change}?", err=True)

@@ -179,65 +179,87 @@ class Projection:
         return f"CASE judged.{quote(CODE)} WHEN {MERGED} THEN {merged} ELSE {whole} END"
 
     def _is_merged(self) -> str:
-        first = self.identity[0].name
-        tests = [f"{quote('~same')}.{quote(first)} IS NOT NULL"]
+        tests = [self._is_strangers("~same")]
         if self.backfill.merges:
-            tests.append(f"{quote('~like')}.{quote(first)} IS NOT NULL")
+            tests.append(self._is_strangers("~like"))
         return f"({' OR '.join(tests)})"
+
+    def _is_strangers(self, name: str) -> str:
+        """Write the condition that a joined row of the target is there and is none of ours.
+
+        The scalar subqueries are probed by index for the few rows that match; EXISTS might be hashed as a whole.
+        """
+        there = f"{quote(name)}.{quote('~id1')} IS NOT NULL"
+        tests = []
+        for provenance in self.provenances:
+            same = " AND ".join(
+                f"ours.t{n} = {quote(name)}.{quote(f'~id{n}')}" for n in range(1, len(self.identity) + 1)
+            )
+            moved = f"SELECT true FROM {provenance} AS ours WHERE {same} AND ours.kind = 'moved' LIMIT 1"
+            tests.append(f"({moved}) IS NULL")
+        return f"CASE WHEN {there} THEN {' AND '.join(tests) or 'true'} ELSE false END"
 
     def _into(self, merging: bool) -> str:
         found = []
         for number, one in enumerate(self.identity, 1):
             value = f"NULL::{one.type.name}" if self.target_exists else "NULL::text"
             if merging:
-                name = quote(one.name)
-                same, like = f"{quote('~same')}.{name}", f"{quote('~like')}.{name}"
+                same, like = (f"{quote(side)}.{quote(f'~id{number}')}" for side in ("~same", "~like"))
                 value = f"COALESCE({same}, {like})" if self.backfill.merges else same
             found.append(f"{value} AS {quote(f'{INTO}{number}')}")
         return ", ".join(found)
 
     def _merge_joins(self, alias: str) -> list[str]:
         """Find the application's rows: by the identity itself, and by the merge columns."""
-        names = [one.name for one in self.identity]
-        joins = [self._join("~same", names, names, alias)]
+        joins = [self._join("~same", list(self.backfill.identities), alias)]
         if self.backfill.merges:
-            other = " OR ".join(f"{quote('~like')}.{quote(n)} <> {alias}.{quote(n)}" for n in names)
-            joins.append(self._join("~like", names, list(self.backfill.merges), alias, extra=f" AND ({other})"))
+            other = " OR ".join(
+                f"{quote('~like')}.{quote(f'~id{n}')} <> {alias}.{quote(one.name)}"
+                for n, one in enumerate(self.identity, 1)
+            )
+            joins.append(self._join("~like", list(self.backfill.merges), alias, extra=f" AND ({other})"))
         return joins
 
-    def _join(self, name: str, identity: list[str], by: list[str], alias: str, *, extra: str = "") -> str:
-        wanted = ", ".join(f"candidate.{quote(one)}" for one in dict.fromkeys([*identity, *by]))
-        once = "" if self.target.unique_over(tuple(by)) else self._distinct(by)
-        ordered = ", ".join(f"candidate.{quote(one)}" for one in [*by, *identity])
-        order = f" ORDER BY {ordered}" if once else ""
-        ours = " AND ".join(f"NOT EXISTS ({self._ours(table)})" for table in self.provenances) or "true"
-        on = " AND ".join(f"{quote(name)}.{quote(one)} = {alias}.{quote(one)}" for one in by)
+    def _join(self, name: str, by: list[str], alias: str, *, extra: str = "") -> str:
+        """Join the target by unique columns; of rows that only resemble, the first that is none of ours.
+
+        The joined columns get names of their own, for a CHECK of the target names its columns plainly.
+        """
+        identity = [quote(one.name) for one in self.identity]
+        named = [f"candidate.{one} AS {quote(f'~id{n}')}" for n, one in enumerate(identity, 1)]
+        named += [f"candidate.{quote(one)} AS {quote(f'~by{n}')}" for n, one in enumerate(by, 1)]
+        on = " AND ".join(
+            f"{quote(name)}.{quote(f'~by{n}')} = {alias}.{quote(one)}" for n, one in enumerate(by, 1)
+        )
+        once, where = "", ""
+        if not self.target.unique_over(tuple(by)):
+            first = ", ".join(f"candidate.{quote(one)}" for one in by)
+            ours = " AND ".join(f"NOT EXISTS ({self._ours(table)})" for table in self.provenances) or "true"
+            order = ", ".join([first, *(f"candidate.{one}" for one in identity)])
+            once, where = f"DISTINCT ON ({first}) ", f" WHERE {ours} ORDER BY {order}"
         return (
-            f"\n LEFT JOIN (SELECT {once}{wanted} FROM {self.target.relation.sql} AS candidate"
-            f" WHERE {ours}{order}) AS {quote(name)} ON {on}{extra}"
+            f"\n LEFT JOIN (SELECT {once}{', '.join(named)} FROM {self.target.relation.sql} AS candidate{where})"
+            f" AS {quote(name)} ON {on}{extra}"
         )
 
     def _twin(self, contested: Contested, alias: str) -> str:
-        """Find the source row that comes first among those sharing a unique value."""
+        """Find the source row that comes first among those sharing a unique value and without a fault of their own."""
         name = quote(f"~twin{contested.code}")
-        by = ", ".join(f"twins.{quote(one)}" for one in contested.columns)
-        keys = ", ".join(self.key_columns("twins"))
-        given = " AND ".join(f"twins.{quote(one)} IS NOT NULL" for one in contested.columns)
+        by = ", ".join(f"{alias}.{quote(one)}" for one in contested.columns)
+        keys = ", ".join(self.key_columns(alias))
+        given = [f"{alias}.{quote(one)} IS NOT NULL" for one in contested.columns]
+        sound = [f"{alias}.{quote(one)} IS NULL" for one in ("~rule", "~fault")]
+        sound += [f"({one.when}) IS NOT TRUE" for one in self.judgements]
         on = " AND ".join(f"{name}.{quote(one)} = {alias}.{quote(one)}" for one in contested.columns)
         return (
-            f"\n LEFT JOIN (SELECT DISTINCT ON ({by}) {by}, {keys} FROM ({self._cast('true')}) AS twins"
-            f" WHERE twins.{quote('~rule')} IS NULL AND twins.{quote('~fault')} IS NULL AND {given}"
-            f" ORDER BY {by}, {keys}) AS {name} ON {on}"
+            f"\n LEFT JOIN (SELECT DISTINCT ON ({by}) {by}, {keys} FROM ({self._cast('true')}) AS {alias}"
+            f" WHERE {' AND '.join([*sound, *given])} ORDER BY {by}, {keys}) AS {name} ON {on}"
         )
 
     def _lost_to_twin(self, contested: Contested, alias: str) -> str:
         name = quote(f"~twin{contested.code}")
         pairs = zip(self.key_columns(name), self.key_columns(alias), strict=True)
         return f"CASE WHEN {' OR '.join(f'{a} <> {b}' for a, b in pairs)} THEN {contested.code} END"
-
-    @staticmethod
-    def _distinct(by: list[str]) -> str:
-        return f"DISTINCT ON ({', '.join(f'candidate.{quote(one)}' for one in by)}) "
 
     def _ours(self, provenance: str) -> str:
         same = " AND ".join(

@@ -1,0 +1,158 @@
+"""`python -m benchmarks [--rows N] [--pairs K] [--only copy|verify|start]`: figures as ratios, medians of pairs.
+
+The legacy table of the documented change is built with N rows. "raw" is one INSERT … SELECT with the same mapping and
+all indexes in place; "ours" is `migrator backfill` as a process of its own, with provenance, digests and checkpoints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from migrator.database.session import execute, transaction
+from migrator.demo.output_type_tables import build_legacy
+from migrator.engine.prepare import prepare
+from migrator.model.names import quote
+from migrator.model.step import Phase
+from migrator.servers.postgres import Postgres
+from migrator.workflow.desk import Desk, open_desk
+from migrator.workflow.undoing import rollback
+from migrator.workflow.use_cases import apply
+
+ROOT = Path(__file__).parents[1]
+CHANGE = "output_type_tables"
+NAME = "video_jobs_from_multitalk_jobs"
+SETTINGS = {"shared_buffers": "2GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min", "autovacuum": "off"}
+SCRIPTS = Path(sys.executable).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A process that ended: its wall seconds and its peak memory in MB."""
+
+    seconds: float
+    megabytes: float
+
+
+def main() -> None:
+    """Run the benchmarks that were asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the legacy table (default 1,000,000)")
+    parser.add_argument("--pairs", type=int, default=3, help="pairs of raw and ours (default 3)")
+    parser.add_argument("--workers", type=int, default=1, help="workers of the copy (default 1)")
+    parser.add_argument("--only", choices=["copy", "start"], help="run only these")
+    asked = parser.parse_args()
+    with Postgres.start(durable=True, settings=SETTINGS) as server:
+        if asked.only != "start":
+            copy_against_raw(server, asked.rows, asked.pairs, asked.workers)
+        if asked.only != "copy":
+            start_up(server)
+
+
+def copy_against_raw(server: Postgres, rows: int, pairs: int, workers: int) -> None:
+    """Measure raw, ours, raw, ours …; then the proof and the way back."""
+    url = server.url()
+    with psycopg.connect(url) as conn:
+        build_legacy(conn, rows=rows)
+    desk = open_desk(CHANGE, config=str(ROOT), url=url)
+    raws, ours = [], []
+    for _ in range(pairs):
+        apply(desk, to=Phase.EXPAND, listen=lambda _: None)
+        raws.append(timed(lambda: insert_select(desk)))
+        fresh(desk)
+        ours.append(migrator(url, "backfill", CHANGE, "--only", NAME, "--workers", str(workers)))
+        fresh(desk)
+    raw, our = statistics.median(raws), statistics.median(one.seconds for one in ours)
+    print(f"raw INSERT … SELECT   {raw:8.1f} s   {rows / raw:10,.0f} rows/s")
+    print(f"migrator backfill     {our:8.1f} s   {rows / our:10,.0f} rows/s   ratio {our / raw:.2f}")
+    print(f"peak memory of the client {max(one.megabytes for one in ours):.0f} MB at {rows:,} rows")
+    migrator(url, "apply", CHANGE)
+    proof = migrator(url, "verify", CHANGE)
+    print(f"migrator verify       {proof.seconds:8.1f} s   ratio to raw {proof.seconds / raw:.2f}")
+    back = timed(lambda: rollback(desk, listen=lambda _: None))
+    print(f"rollback              {back:8.1f} s   ratio to raw {back / raw:.2f}")
+
+
+def insert_select(desk: Desk) -> None:
+    """Copy by one statement: the definition's expressions and casts, and nothing else."""
+    with desk.database.connect() as conn:
+        with transaction(conn, read_only=True):
+            projection = prepare(conn, desk.change, desk.change.backfills[0], search_path="public").projection
+        names = ", ".join(quote(one.name) for one in projection.columns)
+        plain = ", ".join(f"{text} AS {quote(name)}" for name, text in projection.cast_values if name[0] != "~")
+        skip = f"raw.{quote('~rule')} IS NULL"
+        with transaction(conn):
+            execute(
+                conn,
+                f"INSERT INTO {projection.target.relation.sql} ({names})"
+                f" SELECT {plain} FROM ({projection.raw()}) AS raw WHERE {skip}",
+            )
+
+
+def fresh(desk: Desk) -> None:
+    """Go back to empty tables, everything checkpointed."""
+    with desk.database.connect() as conn:
+        execute(conn, "TRUNCATE video_jobs, image_jobs")
+    rollback(desk, listen=lambda _: None)
+    apply(desk, to=Phase.EXPAND, listen=lambda _: None)
+    with desk.database.connect() as conn:
+        execute(conn, "VACUUM ANALYZE multitalk_jobs")
+        execute(conn, "CHECKPOINT")
+
+
+def start_up(server: Postgres) -> None:
+    """Compare start-up with Alembic's, in turn."""
+    url = server.url("postgres")
+    alembic = [str(SCRIPTS / "alembic"), "-c", str(ROOT / "pyproject.toml"), "-x", f"change={CHANGE}"]
+    pairs: list[tuple[str, list[str], list[str], float]] = [
+        ("--help", [str(SCRIPTS / "migrator"), "--help"], [*alembic[:1], "--help"], 0.5),
+        ("status", [str(SCRIPTS / "migrator"), "status"], [*alembic, "current"], 1.2),
+    ]
+    for label, ours, theirs, goal in pairs:
+        taken: list[tuple[float, float]] = []
+        for _ in range(9):
+            taken.append((process(ours, url).seconds, process(theirs, url).seconds))
+        mine, other = (statistics.median(one[side] for one in taken) for side in (0, 1))
+        print(
+            f"migrator {label:7} {mine * 1000:5.0f} ms   alembic {other * 1000:5.0f} ms"
+            f"   ratio {mine / other:.2f} (goal {goal})"
+        )
+
+
+def migrator(url: str, *words: str) -> Finished:
+    """Run the command line as a process of its own."""
+    return process([str(SCRIPTS / "migrator"), *words], url)
+
+
+def process(command: list[str], url: str) -> Finished:
+    """Run a command to its end; it must succeed."""
+    begun = time.monotonic()
+    child = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "DATABASE_URL": url}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert child.stderr is not None
+    said = child.stderr.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    if status != 0:
+        raise SystemExit(f"{' '.join(command)} failed: {said.decode()}")
+    return Finished(time.monotonic() - begun, usage.ru_maxrss / 1024)
+
+
+def timed(act: Callable[[], object]) -> float:
+    """Say how many seconds an act takes."""
+    begun = time.monotonic()
+    act()
+    return time.monotonic() - begun
+
+
+if __name__ == "__main__":
+    main()

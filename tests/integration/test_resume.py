@@ -1,0 +1,271 @@
+"""Killed at any instant, client or server, and going on ends like an undisturbed run."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from migrator.database import proof
+from migrator.ledger import lease
+from migrator.ledger.quarantine import Selection
+from migrator.model.errors import WorldError
+from migrator.model.step import Event, Phase
+from migrator.servers import Postgres
+from migrator.workflow.desk import Desk
+from migrator.workflow.undoing import losses, rollback
+from migrator.workflow.use_cases import apply, quarantine_dismiss, status_facts
+from tests.support.kills import (
+    CHANGE,
+    Child,
+    as_it_was,
+    build_expanded,
+    build_source,
+    crowd,
+    fingerprint,
+    is_sound,
+    kill_clients,
+    kill_servers,
+)
+from tests.support.projects import back, check, execute, rows_of, run, silent
+from tests.support.proxy import Fault, Proxy
+
+ROWS = 100_000
+FEW = 2_000
+DatabaseFrom = Callable[[str, Callable[[str], object]], str]
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the runs of this process take over from the dead as quickly as those of the children."""
+    monkeypatch.setattr(lease, "BEAT", 0.1)
+    monkeypatch.setattr(lease, "SILENCE_OF_THE_DEAD", 0.4)
+
+
+@pytest.fixture
+def at(tmp_path: Path, database_from: DatabaseFrom) -> Callable[[str, int], Desk]:
+    """Give a copy of the crowd with so many rows, as it is before expand, after it, or moved by an undisturbed run."""
+
+    def made(state: str, rows: int) -> Desk:
+        def build(url: str) -> None:
+            desk = crowd(tmp_path, url)
+            if state == "before":
+                build_source(url, rows)
+            else:
+                build_expanded(desk, rows)
+            if state == "moved":
+                run(desk, to=Phase.VERIFY)
+
+        return crowd(tmp_path, database_from(f"the crowd of {rows} {state}", build))
+
+    return made
+
+
+def ends_as(desk: Desk, undisturbed: dict[str, tuple[int, str]]) -> None:
+    """Assert that going on ends as it would have ended, proven, and that a further run finds nothing to do."""
+    url = desk.database.url
+    (comparison,) = run(desk, to=Phase.VERIFY).comparisons
+    assert undisturbed == fingerprint(url)
+    assert comparison.proven
+    quarantine_dismiss(desk, Selection(change=CHANGE), "looked at by the test")
+    assert check(desk).proven
+    before = fingerprint(url)
+    for _ in range(2):
+        again = run(desk, to=Phase.VERIFY)
+        assert again.nothing_done
+        assert "verified" == again.state.value
+    assert before == fingerprint(url)
+
+
+def is_copying(desk: Desk) -> bool:
+    """Say whether the copy has begun and is not at its end."""
+    found = rows_of(
+        desk.database.url, "SELECT count(*) FILTER (WHERE done), count(*) FILTER (WHERE NOT done) FROM migrator.range"
+    )
+    return found[0][0] > 0 and found[0][1] > 0
+
+
+def test_the_crowd_has_rows_of_every_fate(at: Callable[[str, int], Desk]) -> None:
+    """What the other tests compare holds moved, merged, skipped and quarantined rows, of six faults."""
+    desk = at("moved", ROWS)
+    (balance,) = check(desk).balances
+    assert {"moved", "merged", "skipped", "quarantined"} == {one.disposition for one in balance.terms if one.rows}
+    assert 6 == len([one for one in balance.terms if one.disposition == "quarantined"])
+    assert ROWS == sum(one.rows for one in balance.terms)
+
+
+def test_twenty_killed_clients_change_nothing(at: Callable[[str, int], Desk]) -> None:
+    """20 kills of the client during one copy of 100,000 rows: the end is that of an undisturbed run."""
+    undisturbed = fingerprint(at("moved", ROWS).database.url)
+    desk = at("expanded", ROWS)
+    kill_clients(desk, random.Random(20), 20)
+    assert is_copying(desk)
+    ends_as(desk, undisturbed)
+
+
+def test_five_killed_servers_change_nothing(killable: Postgres, tmp_path: Path) -> None:
+    """5 kills of the server during one copy of 100,000 rows: the end is that of an undisturbed run."""
+    desk = crowd(tmp_path, killable.url("disturbed"))
+    execute(killable.url(), "CREATE DATABASE disturbed")
+    build_expanded(desk, ROWS)
+    execute(killable.url(), "CREATE DATABASE undisturbed TEMPLATE disturbed")
+    run(crowd(tmp_path, killable.url("undisturbed")))
+    kill_servers(desk, killable, random.Random(5), 5)
+    assert is_copying(desk)
+    ends_as(desk, fingerprint(killable.url("undisturbed")))
+
+
+def test_killed_clients_with_two_workers_change_nothing(at: Callable[[str, int], Desk], tmp_path: Path) -> None:
+    """5 kills of a client that copies with two workers: the end is that of an undisturbed run with one."""
+    undisturbed = fingerprint(at("moved", ROWS).database.url)
+    url = at("expanded", ROWS).database.url
+    desk = crowd(tmp_path, url, ranges=5_000, workers=2)
+    kill_clients(desk, random.Random(2), 5, most=20)
+    assert is_copying(desk)
+    ends_as(desk, undisturbed)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_kill_during_expand_changes_nothing(seed: int, at: Callable[[str, int], Desk]) -> None:
+    """A client killed somewhere before the first batch is followed by one that ends as if it were the first."""
+    undisturbed = at("before", FEW)
+    run(undisturbed, to=Phase.VERIFY)
+    desk = at("before", FEW)
+    chance = random.Random(seed)
+    with Child("apply", desk.project.root, desk.database.url) as child:
+        assert child.heard(chance.choice(["ready", "step expand", "step expand", "done expand"]))
+        time.sleep(chance.uniform(0, 0.1))
+        assert child.kill()
+    ends_as(desk, fingerprint(undisturbed.database.url))
+
+
+def test_killed_rollbacks_end_as_before(at: Callable[[str, int], Desk]) -> None:
+    """6 kills of a rollback of 100,000 rows: it goes on, and everything but the Ledger is as before the change."""
+    before = as_it_was(at("before", ROWS).database.url)
+    desk = at("moved", ROWS)
+    kill_clients(desk, random.Random(6), 6, verb="rollback", most=20)
+    assert "undoing" == check_state(desk)
+    back(desk, lose=[one.sentence for one in losses(desk) if one.rows])
+    assert before == as_it_was(desk.database.url)
+    assert "new" == check_state(desk)
+    assert back(desk).nothing_done
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_kill_at_the_end_of_a_rollback_ends_as_before(seed: int, at: Callable[[str, int], Desk]) -> None:
+    """A client killed while it forgets the copy or takes the tables away is followed by one that ends the same."""
+    before = as_it_was(at("before", FEW).database.url)
+    desk = at("moved", FEW)
+    chance = random.Random(seed)
+    with Child("rollback", desk.project.root, desk.database.url) as child:
+        assert child.heard(chance.choice(["progress backfill", "done backfill", "step expand"]))
+        time.sleep(chance.uniform(0, 0.1))
+        child.kill()
+    back(desk, lose=[one.sentence for one in losses(desk) if one.rows])
+    assert before == as_it_was(desk.database.url)
+    assert "new" == check_state(desk)
+
+
+def check_state(desk: Desk) -> str:
+    """Say in which state the change is."""
+    return status_facts(desk).state.value
+
+
+# --- COMMIT, and no answer -----------------------------------------------------------------------
+
+Moment = tuple[str, str, int]
+MOMENTS: dict[str, Moment | None] = {
+    "the ledger's": None,
+    "the revision's": ("step", "expand", 1),
+    "the definition's": ("step", "backfill", 1),
+    "the second batch's": ("progress", "backfill", 1),
+    "the tenth batch's": ("progress", "backfill", 9),
+    "the proof's": ("done", "backfill", 1),
+}
+
+
+def arm(proxy: Proxy, moment: Moment | None, fault: Fault) -> Callable[[Event], None]:
+    """Listen to a run, and let the fault happen to the COMMIT that follows the n-th such event."""
+    heard: list[Event] = []
+    if moment is None:
+        proxy.on(b"COMMIT", fault)
+
+    def listen(event: Event) -> None:
+        if moment is not None and (event.kind, event.phase.value) == moment[:2]:
+            heard.append(event)
+            if len(heard) == moment[2]:
+                proxy.on(b"COMMIT", fault)
+
+    return listen
+
+
+@pytest.mark.parametrize("fault", ["lose the answer", "lose the message"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_lost_commit_is_neither_lost_nor_doubled(
+    moment: str, fault: Fault, at: Callable[[str, int], Desk], tmp_path: Path
+) -> None:
+    """The answer to one COMMIT is lost: the run goes on or stops with M307, and the end is that of no fault at all."""
+    undisturbed = at("before", FEW)
+    run(crowd(tmp_path, undisturbed.database.url, batch=100))
+    url = at("before", FEW).database.url
+    with Proxy(url) as proxy:
+        desk = crowd(tmp_path, proxy.url, batch=100)
+        listen = arm(proxy, MOMENTS[moment], fault)
+        try:
+            apply(desk, listen=listen)
+        except WorldError as error:
+            assert "M307" == error.id
+            assert error.cure
+        assert proxy.happened.is_set()
+    assert is_sound(url)
+    ends_as(crowd(tmp_path, url, batch=100), fingerprint(undisturbed.database.url))
+
+
+def test_an_answer_lost_by_a_batch_stops_nothing(at: Callable[[str, int], Desk], tmp_path: Path) -> None:
+    """A batch whose COMMIT is not answered is asked for by its transaction id; the run goes on without an error."""
+    url = at("expanded", FEW).database.url
+    with Proxy(url) as proxy:
+        report = apply(
+            crowd(tmp_path, proxy.url, batch=100), listen=arm(proxy, ("progress", "backfill", 3), "lose the answer")
+        )
+        assert proxy.happened.is_set()
+    assert report.comparisons[0].proven
+    assert FEW == report.steps[0].rows
+
+
+def test_a_server_left_waiting_is_told(
+    at: Callable[[str, int], Desk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction that the server holds open for a client that is gone is ended, and its batch done again."""
+    monkeypatch.setattr(proof, "PATIENCE", 0.3)
+    undisturbed = fingerprint(at("moved", FEW).database.url)
+    url = at("expanded", FEW).database.url
+    with Proxy(url) as proxy:
+        listen = arm(proxy, ("progress", "backfill", 2), "leave the server waiting")
+        with pytest.raises(WorldError) as caught:
+            apply(crowd(tmp_path, proxy.url, batch=100), listen=listen)
+        assert "M307" == caught.value.id
+    ends_as(crowd(tmp_path, url, batch=100), undisturbed)
+
+
+@pytest.mark.parametrize("fault", ["lose the answer", "lose the message"])
+def test_a_commit_lost_by_a_rollback_ends_as_before(
+    fault: Fault, at: Callable[[str, int], Desk], tmp_path: Path
+) -> None:
+    """The answer to a COMMIT of the undo is lost: the rollback goes on or stops with M307, and then ends as before."""
+    before = as_it_was(at("before", FEW).database.url)
+    url = at("moved", FEW).database.url
+    with Proxy(url) as proxy:
+        desk = crowd(tmp_path, proxy.url)
+        accepted = [one.sentence for one in losses(desk) if one.rows]
+        try:
+            rollback(desk, lose=accepted, listen=arm(proxy, ("step", "backfill", 1), fault))
+        except WorldError as error:
+            assert "M307" == error.id
+        assert proxy.happened.is_set()
+    desk = crowd(tmp_path, url)
+    rollback(desk, lose=[one.sentence for one in losses(desk) if one.rows], listen=silent)
+    assert before == as_it_was(url)
