@@ -94,7 +94,8 @@ def _stopped(run: Run) -> int:
     elif run.stopped:
         run.say([run.stopped])
     else:
-        run.say([f"{what} Go on with: {run.command}"])
+        after_ctrl_c = [""] if sys.stderr.isatty() else []  # the terminal wrote ^C
+        run.say([*after_ctrl_c, f"{what} Go on with: {run.command}"])
     return exits.INTERRUPTED
 
 

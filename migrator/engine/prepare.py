@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from migrator.database import inventory
 from migrator.database.connect import Connection
-from migrator.engine.balance import Counted
+from migrator.engine.accounts import Counted
 from migrator.engine.projection.bind import catalog_of
 from migrator.engine.projection.compile import Subject, compile_backfill
 from migrator.engine.projection.images import ALGORITHM

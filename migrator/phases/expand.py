@@ -67,14 +67,20 @@ class RunRevision:
         return revisions.offline_sql(self.directory, self.change, self.info.id, self.parameters)
 
     def apply(self, run: Run) -> dict[str, int]:
-        """Run it in one transaction which holds the lease; an object in the way is compared first, never overwritten.
+        """Run it and record it in one transaction which holds the lease.
+
+        An object in the way is compared first, never overwritten.
 
         Raises RefusedError M209 for a table in the way, with the difference.
         """
         with run.database.connect() as conn:
             self._refuse_in_the_way(conn)
-        self._retrying(run, revisions.upgrade, lambda conn: lease.check(conn, run.lease))
-        self._record(run)
+
+        def record(conn: Connection) -> None:
+            lease.check(conn, run.lease)
+            steps.finish(conn, run.lease, Phase.EXPAND, self.name)
+
+        self._retrying(run, revisions.upgrade, record)
         return {}
 
     def check(self, conn: Connection) -> Verdict:
@@ -96,15 +102,10 @@ class RunRevision:
             lease.check(conn, run.lease)
             for table in self.makes:
                 self._refuse_loss(conn, table)
+            steps.forget(conn, self.change, Phase.EXPAND, self.name)
 
         self._retrying(run, revisions.downgrade, guard)
-        with run.database.connect() as conn, run.writing(conn):
-            steps.forget(conn, self.change, Phase.EXPAND, self.name)
         return {}
-
-    def _record(self, run: Run) -> None:
-        with run.database.connect() as conn, run.writing(conn):
-            steps.finish(conn, run.lease, Phase.EXPAND, self.name)
 
     def _refuse_loss(self, conn: Connection, made: Relation) -> None:
         execute(conn, f"LOCK TABLE {made.sql} IN ACCESS EXCLUSIVE MODE")

@@ -10,7 +10,7 @@ from migrator.database.connect import Connection
 from migrator.database.failures import SqlError, explained
 from migrator.database.session import rows, transaction
 from migrator.engine import balance as balancing
-from migrator.engine.balance import Counted
+from migrator.engine.accounts import Counted
 from migrator.engine.compare import Compare
 from migrator.engine.isolate import is_row_fault
 from migrator.engine.prepare import Prepared, find_source, prepare
@@ -148,11 +148,12 @@ def balances_of(
 def _balanced_together(
     conn: Connection, counted: Sequence[Counted]
 ) -> tuple[tuple[Balance, ...], tuple[SourceBalance, ...]]:
-    balances = tuple(balancing.balance(conn, one) for one in counted)
     sources: dict[str, list[Counted]] = {}
     for one in counted:
         sources.setdefault(str(one.projection.source.relation), []).append(one)
-    return balances, tuple(balancing.source_balance(conn, group) for group in sources.values())
+    found = [balancing.balance_source(conn, group) for group in sources.values()]
+    by_name = {one.backfill: one for balances, _ in found for one in balances}
+    return tuple(by_name[one.projection.backfill.name] for one in counted), tuple(source for _, source in found)
 
 
 def verdicts_of(balances: Sequence[Balance], sources: Sequence[SourceBalance]) -> tuple[Verdict, ...]:

@@ -68,7 +68,7 @@ def by_ones(tmp_path: Path, url: str, also: str = "") -> Desk:
 
 
 def test_finding_6_a_fence_checked_before_the_write_does_not_fence(database: str) -> None:
-    """Checked in the same statement without a lock, the old worker writes after it was replaced: the usual way fails."""
+    """Checked in the same statement and without a lock, the old worker writes after it was replaced."""
     execute(database, "CREATE TABLE lease (fence int); INSERT INTO lease VALUES (1); CREATE TABLE new (by int)")
     with closing(psycopg.connect(database)) as old, closing(psycopg.connect(database)) as thief:
         writing = "INSERT INTO new SELECT 1 FROM pg_sleep(1) WHERE EXISTS (SELECT FROM lease WHERE fence = 1)"

@@ -191,13 +191,13 @@ def arm(proxy: Proxy, moment: Moment | None, fault: Fault) -> Callable[[Event], 
     """Listen to a run, and let the fault happen to the COMMIT that follows the n-th such event."""
     heard: list[Event] = []
     if moment is None:
-        proxy.on(b"COMMIT", fault)
+        proxy.on(b"COMMIT\x00", fault)
 
     def listen(event: Event) -> None:
         if moment is not None and (event.kind, event.phase.value) == moment[:2]:
             heard.append(event)
             if len(heard) == moment[2]:
-                proxy.on(b"COMMIT", fault)
+                proxy.on(b"COMMIT\x00", fault)
 
     return listen
 

@@ -187,7 +187,7 @@ from migrator.ledger import lease
 from migrator.model.errors import MigratorError
 from migrator.workflow.desk import open_desk
 from migrator.workflow.undoing import losses, rollback
-from tests.support.projects import execute, make_project, rows_of, run
+from migrator.workflow.use_cases import apply
 
 lease.BEAT, lease.SILENCE_OF_THE_DEAD, lease.SILENCE = 0.1, 0.4, 5.0
 undo.BATCH_ROWS = 500

@@ -1,8 +1,7 @@
-"""What a rollback would lose, and the two ways on: keep the rows, or lose them by name."""
+"""What a rollback would lose, table by table, before anybody is asked."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 
 from migrator.cli.render.words import WIDTH, fold, number, rows
@@ -29,15 +28,3 @@ def _parts(one: Losses) -> Iterator[str]:
         yield f"{number(one.changed)} of ours that the application has changed since"
     for table, count in one.cascades.items():
         yield f"{rows(count)} of {table} that refer to them"
-
-
-def ways_on(given: Sequence[Losses], command: str) -> list[str]:
-    """Name the commands that keep the rows, or lose them, saying so."""
-    found = [one for one in given if one.rows]
-    if not found:
-        return []
-    words = " ".join(f"--lose {shlex.quote(one.sentence)}" for one in found)
-    return [
-        f"Keep them (the tables stay):    {command} --keep-new",
-        f"Lose them, saying so:           {command} {words}",
-    ]

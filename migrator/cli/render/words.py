@@ -77,7 +77,7 @@ def fold(text: str, width: int, *, first: str = "", rest: str | None = None) -> 
     for paragraph in text.splitlines() or [""]:
         lines += textwrap.wrap(
             paragraph,
-            width=max(width, NARROW // 4),
+            width=max(width, len(first) + 1, len(rest) + 1),
             initial_indent=first if not lines else rest,
             subsequent_indent=rest,
             break_long_words=False,

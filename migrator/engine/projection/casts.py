@@ -21,7 +21,13 @@ _WHOLE: Final = {
     "int4": (-(2**31), 2**31 - 1),
     "int8": (-(2**63), 2**63 - 1),
 }
+# Half a step above the largest value: what is below is rounded to it.
+_LARGEST: Final = {"float4": "3.4028235677973366e38", "float8": "1.797693134862315808e308"}
 _FRACTIONAL: Final = frozenset({"numeric", "float4", "float8"})
+_MOMENTS: Final = frozenset({"date", "time", "timetz", "timestamp", "timestamptz"})
+_MOMENT_RANGES: Final = frozenset({"daterange", "tsrange", "tstzrange"})
+_ROUNDING: Final = frozenset({"numeric", "interval"}) | _MOMENTS
+_CLOCK_WORDS: Final = "(^|[^[:alpha:]])(now|today|tomorrow|yesterday)([^[:alpha:]]|$)"
 _UNFAILING: Final = frozenset({"i", "a"})
 _ANY_TEXT: Final = TypeOf(oid=25, name="text", base="text", schema="pg_catalog", kind="b")
 
@@ -54,11 +60,7 @@ def total_cast(
     whole = _same(raw, source, target) or _textual(raw, source, target) or _numeric(raw, source, target)
     if whole is not None:
         return whole
-    by_text = Cast(
-        f"({raw})::{target.name}",
-        f"{input_check}(({raw})::text, {literal(target.name)})",
-        f"not a valid {target.name}",
-    )
+    by_text = _by_text(raw, target, input_check)
     if is_textual(source) or target.kind == "d" or (source.element and target.element):
         return by_text
     if target.builtin and {source.base, target.base} == {"json", "jsonb"}:
@@ -67,6 +69,20 @@ def total_cast(
         rounds = f"({raw})::{target.name} <> {raw}" if _loses_time(source, target) else None
         return Cast(f"({raw})::{target.name}", rounds=rounds)
     return _textual(f"({raw})::text", _ANY_TEXT, target) if is_textual(target) else None
+
+
+def _by_text(raw: str, target: TypeOf, input_check: str) -> Cast:
+    """Read a text as the target's type; a word that means another moment at every look is no value."""
+    valid = f"{input_check}(({raw})::text, {literal(target.name)})"
+    base = target.element or target.base
+    if base in _MOMENTS | _MOMENT_RANGES:
+        valid = f"({valid} AND ({raw})::text !~* {literal(_CLOCK_WORDS)})"
+    cast = f"({raw})::{target.name}"
+    rounds = None
+    if target.builtin and target.modifier != -1 and base in _ROUNDING:
+        whole = f"({raw})::{base}{'[]' if target.element else ''}"
+        rounds = f"CASE WHEN {valid} THEN {cast} <> {whole} END"
+    return Cast(cast, valid, f"not a valid {target.name}", rounds=rounds)
 
 
 def _same(raw: str, source: TypeOf, target: TypeOf) -> Cast | None:
@@ -124,7 +140,7 @@ def _to_fractional(raw: str, source: TypeOf, target: TypeOf) -> Cast:
     if target.base != "numeric":
         if source.base in _WHOLE or (source.base, target.base) == ("float4", "float8"):
             return Cast(cast)
-        check = f"pg_catalog.abs(({raw})::numeric) <= {'3.4028234e38' if target.base == 'float4' else '1.7976931e308'}"
+        check = f"pg_catalog.abs(({raw})::numeric) < {_LARGEST[target.base]}"
         infinite = f"({raw})::numeric = ANY ('{{NaN,Infinity,-Infinity}}'::numeric[])"
         return Cast(cast, f"({infinite} OR {check})", f"out of range for {target.name}")
     if target.modifier < 4:

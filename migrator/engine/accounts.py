@@ -1,0 +1,182 @@
+"""The one statement behind the Balances of a source: every table read once, put side by side by key.
+
+For each backfill n: `p` is its Projection, `q` its quarantine, `j` the two with provenance and target beside the source,
+one row for each key with the state it is in. States that do not belong together are misfits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from migrator.engine.isolate import Raising
+from migrator.engine.projection.pieces import MOVED
+from migrator.engine.projection.projection import CODE, DIGEST, MARKS, Projection
+from migrator.engine.ranges import Keyset
+from migrator.ledger.backfills import Recorded
+from migrator.model.names import literal, quote, text_array
+
+MISFITS: Final = {
+    "dropped": "the Projection has no row for it",
+    "orphan": "it has provenance, but its source row is gone",
+    "ghost": "it is quarantined, but its source row is gone: migrator quarantine retry forgets it",
+    "both": "it is moved, and quarantined as well",
+    "lost": "it was moved, but the target row is gone",
+    "unskipped": "it would not be moved now, yet it was",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """One backfill to be balanced; without `recorded` nothing was ever moved, and the Projection foretells.
+
+    `raising` are rows for which the definition's SQL raises; the Projection leaves them out.
+    """
+
+    projection: Projection
+    recorded: Recorded | None = None
+    provenances: tuple[str, ...] = ()
+    raising: tuple[Raising, ...] = ()
+
+    @property
+    def keyset(self) -> Keyset:
+        """The walk over the source."""
+        return Keyset.of_source(self.projection.source, self.projection.keys)
+
+    @property
+    def skipped(self) -> str:
+        """The codes of skipped rows, as SQL."""
+        return ", ".join(str(code) for code in self.projection.codes("skipped")) or "-1"
+
+    @property
+    def key_names(self) -> list[str]:
+        """The key columns' names, quoted."""
+        return [quote(one.name) for one in self.projection.keys]
+
+
+def counts_sql(together: Sequence[Counted]) -> str:
+    """Count rows by (kind, backfill's place, state, code, reason): 'b' of a backfill, 'm' its marks, 's' the source."""
+    parts = [
+        f"SELECT 'b', {n}, state, code, reason, count(*), bit_xor(digest) FROM j{n} GROUP BY state, code, reason"
+        for n in range(len(together))
+    ]
+    parts += [
+        f"SELECT 'm', {n}, NULL, mark, NULL, count(*), NULL FROM p{n}, unnest(marks) AS mark WHERE code = {MOVED} GROUP BY mark"
+        for n, one in enumerate(together)
+        if one.recorded is None
+    ]
+    parts.append("SELECT 's', 0, state, NULL, NULL, count(*), NULL FROM s GROUP BY state")
+    return f"{_tables(together)}\n{' UNION ALL '.join(parts)} ORDER BY 1, 2, 4, 5"
+
+
+def examples_sql(together: Sequence[Counted], limit: int) -> str:
+    """Name the keys of misfits, by (kind, backfill's place, state, key)."""
+    misfits = text_array(MISFITS)
+    parts = [
+        f"(SELECT 'b', {n}, state, key FROM j{n} WHERE state = ANY ({misfits}) ORDER BY state, key LIMIT {limit})"
+        for n in range(len(together))
+    ]
+    parts += [
+        f"(SELECT 'b', {n}, 'multiplied', key FROM j{n} GROUP BY key HAVING count(*) > 1 ORDER BY key LIMIT {limit})"
+        for n in range(len(together))
+    ]
+    parts.append(f"(SELECT 's', 0, state, key FROM s WHERE state = 'unaccounted' ORDER BY key LIMIT {limit})")
+    return f"{_tables(together)}\n{' UNION ALL '.join(parts)}"
+
+
+def _tables(together: Sequence[Counted]) -> str:
+    first = together[0].keyset
+    names = dict.fromkeys(name for one in together for name in one.key_names)
+    keys = ", ".join(f"{first.alias}.{name}" for name in names)
+    ctes = [f"src AS MATERIALIZED (SELECT {keys} FROM {first.relation} AS {first.alias})"]
+    for n, one in enumerate(together):
+        ctes += [_projected(n, one), *([] if one.recorded is None else [_held(n, one.recorded)]), _joined(n, one)]
+    return "WITH " + ",\n".join([*ctes, f"s AS ({_over_all(together)})"])
+
+
+def _projected(n: int, counted: Counted) -> str:
+    projection, foretelling = counted.projection, counted.recorded is None
+    keys = ", ".join(f"{name} AS k{at}" for at, name in enumerate(projection.key_columns(), 1))
+    values = f"{quote(CODE)}::int AS code, {quote(DIGEST)} AS digest"
+    marks = f", {quote(MARKS)} AS marks" if foretelling else ""
+    select = projection.select(merging=foretelling, foretelling=foretelling)
+    return f"p{n} AS MATERIALIZED (SELECT {keys}, {values}{marks} FROM ({select}) AS whole)"
+
+
+def _held(n: int, recorded: Recorded) -> str:
+    return f"q{n} AS (SELECT source_key, reason, status FROM migrator.quarantine WHERE backfill = {recorded.id})"
+
+
+def _joined(n: int, counted: Counted) -> str:
+    if counted.recorded is None:
+        return _foretold(n, counted)
+    projection, recorded = counted.projection, counted.recorded
+    named = list(enumerate(counted.key_names, 1))
+    texts = ", ".join(f"COALESCE(src.{name}, v.s{at})::text" for at, name in named)
+    p_on = " AND ".join(f"p.k{at} = src.{name}" for at, name in named)
+    v_on = " AND ".join(f"v.s{at} = src.{name}" for at, name in named)
+    t_on = " AND ".join(f"t.{quote(one.name)} = v.t{at}" for at, one in enumerate(projection.identity, 1))
+    gone, present = f"src.{counted.key_names[0]} IS NULL", f"t.{quote(projection.identity[0].name)}"
+    return f"""j{n} AS MATERIALIZED (SELECT {", ".join(f"src.{name}" for _, name in named)}, CASE
+    WHEN {gone} AND v.s1 IS NOT NULL THEN 'orphan'
+    WHEN {gone} THEN 'ghost'
+    WHEN v.s1 IS NOT NULL AND q.source_key IS NOT NULL THEN 'both'
+    WHEN q.status = 'open' THEN 'quarantined'
+    WHEN q.status = 'dismissed' THEN 'dismissed'
+    WHEN {_raises(counted)} THEN CASE WHEN v.s1 IS NULL THEN 'raising' ELSE 'unskipped' END
+    WHEN p.k1 IS NULL THEN 'dropped'
+    WHEN v.s1 IS NOT NULL AND {present} IS NULL THEN 'lost'
+    WHEN v.s1 IS NOT NULL AND p.code IN ({counted.skipped}) THEN 'unskipped'
+    WHEN v.s1 IS NOT NULL THEN v.kind
+    WHEN p.code IN ({counted.skipped}) THEN 'skipped'
+    ELSE 'pending' END AS state,
+    CASE WHEN v.s1 IS NULL AND q.source_key IS NULL THEN p.code END AS code, q.reason, p.digest,
+    CASE WHEN {gone} AND v.s1 IS NULL THEN q.source_key ELSE ARRAY[{texts}] END AS key
+  FROM src LEFT JOIN p{n} AS p ON {p_on} FULL JOIN {recorded.provenance} AS v ON {v_on}
+  LEFT JOIN {projection.target.relation.sql} AS t ON {t_on}
+  FULL JOIN q{n} AS q ON q.source_key = ARRAY[{texts}])"""
+
+
+def _foretold(n: int, counted: Counted) -> str:
+    named = list(enumerate(counted.key_names, 1))
+    p_on = " AND ".join(f"p.k{at} = src.{name}" for at, name in named)
+    texts = ", ".join(f"src.{name}::text" for _, name in named)
+    return f"""j{n} AS MATERIALIZED (SELECT {", ".join(f"src.{name}" for _, name in named)}, CASE
+    WHEN {_raises(counted)} THEN 'raising'
+    WHEN p.k1 IS NULL THEN 'dropped'
+    WHEN p.code IN ({counted.skipped}) THEN 'skipped'
+    ELSE 'foretold' END AS state, p.code, NULL::text AS reason, p.digest, ARRAY[{texts}] AS key
+  FROM src LEFT JOIN p{n} AS p ON {p_on})"""
+
+
+def _raises(counted: Counted) -> str:
+    tests = [
+        " AND ".join(f"src.{name}::text = {literal(part)}" for name, part in zip(counted.key_names, one.key, strict=True))
+        for one in counted.raising
+    ]
+    return " OR ".join(f"({one})" for one in tests) or "false"
+
+
+def _over_all(together: Sequence[Counted]) -> str:
+    """Judge each key of the source over all its backfills: taken, left behind by name, or unaccounted for."""
+    joins = " ".join(
+        f"LEFT JOIN j{n} ON {' AND '.join(f'j{n}.{name} = src.{name}' for name in one.key_names)}"
+        for n, one in enumerate(together)
+    )
+    taken = " OR ".join(f"j{n}.state <> 'skipped'" for n in range(len(together)))
+    unkept = " OR ".join(test for n in range(len(together)) for test in _unkept(together, n)) or "false"
+    return (
+        f"SELECT j0.key, CASE WHEN {unkept} THEN 'unaccounted' WHEN {taken} THEN 'taken' ELSE 'behind' END AS state"
+        f" FROM src {joins}"
+    )
+
+
+def _unkept(together: Sequence[Counted], n: int) -> list[str]:
+    """Write the conditions that a skip's promise is broken: the backfill it names does not take the row."""
+    places = {one.projection.backfill.name: place for place, one in enumerate(together)}
+    return [
+        f"(j{n}.state = 'skipped' AND j{n}.code = {code} AND j{places[outcome.elsewhere]}.state = 'skipped')"
+        for code, outcome in enumerate(together[n].projection.outcomes)
+        if outcome.elsewhere in places
+    ]
