@@ -131,15 +131,16 @@ class Compare:
         target_key = ", ".join(f"walked.t{number}::text" for number in range(1, len(projection.identity) + 1))
         held = f"held.backfill = {recorded.id} AND held.source_key = ARRAY[{', '.join(f'{k}::text' for k in keys)}]"
         recognised = digest(projection.recognised, of="whole")
+        fills = "".join(f", {quote(name)}" for name in projection.backfill.fills)
         return f"""WITH p AS MATERIALIZED (
-  SELECT {", ".join(projection.key_columns())}, {quote(CODE)}, {quote(DIGEST)}, {recognised} AS recognised
+  SELECT {", ".join(projection.key_columns())}, {quote(CODE)}, {quote(DIGEST)}, {recognised} AS recognised{fills}
   FROM ({projection.select(self.writing.keyset.within(lo, hi), merging=False)}) AS whole),
 walked AS MATERIALIZED (SELECT * FROM {recorded.provenance} AS walked WHERE {walked.within(lo, hi)}),
 held AS MATERIALIZED (SELECT backfill, source_key FROM migrator.quarantine WHERE backfill = {recorded.id}),
 judged AS (SELECT {self._kind()} AS kind, ARRAY[{source_key}] AS source_key, ARRAY[{target_key}] AS target_key
   FROM p FULL JOIN walked ON {on}
   LEFT JOIN {projection.target.relation.sql} AS t ON {identity}
-  LEFT JOIN held ON {held})
+  LEFT JOIN held ON {held}{self._filled_join()})
 SELECT NULL::text, NULL::text[], NULL::text[], (SELECT count(*) FROM p)
 UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NOT NULL"""
 
@@ -150,6 +151,7 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
         code, ours = f"p.{quote(CODE)}", f"p.{quote(DIGEST)}"
         written = stored_digest(self.writing.recorded, projection.target, "walked", "t")
         unchanged = f"CASE walked.kind WHEN 'merged' THEN ({recognised}) ELSE {written} END = walked.digest"
+        unchanged = f"({unchanged} AND {self._still_filled('t')})"
         source_gone = f"{projection.key_columns('p')[0]} IS NULL"
         skipped = ", ".join(str(one) for one in projection.codes("skipped")) or "-1"
         return f"""CASE
@@ -160,10 +162,28 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
   WHEN {first} IS NULL THEN 'lost: the target row is gone'
   WHEN held.backfill IS NOT NULL THEN 'stale: moved, and quarantined as well'
   WHEN {code} = {MOVED} AND CASE walked.kind WHEN 'merged' THEN {recognised} = p.recognised
-    ELSE {whole} = {ours} END THEN NULL
+    AND {self._still_filled("t")} AND {self._still_filled("p")} ELSE {whole} = {ours} END THEN NULL
   WHEN ({unchanged}) IS NOT TRUE THEN 'altered'
   WHEN {code} = {MOVED} THEN 'stale'
   ELSE 'stale: the source row would not be moved now' END"""
+
+    def _filled_join(self) -> str:
+        """Join what a merge wrote into empty columns of an application's row."""
+        if not self._projection.backfill.fills:
+            return ""
+        key = ", ".join(f"walked.t{number}::text" for number in range(1, len(self._projection.identity) + 1))
+        return (
+            f"\n  LEFT JOIN migrator.before_image AS kept ON kept.backfill = {self.writing.recorded.id}"
+            f" AND walked.kind = 'merged' AND kept.target_key = ARRAY[{key}]"
+        )
+
+    def _still_filled(self, of: str) -> str:
+        """Write the condition that a row has, in the columns a merge completed, what was written there."""
+        tests = [
+            f"COALESCE(kept.filled ->> {literal(name)} = {of}.{quote(name)}::text, NOT kept.filled ? {literal(name)}, true)"
+            for name in self._projection.backfill.fills
+        ]
+        return f"({' AND '.join(tests)})" if tests else "true"
 
     def _foreign_rows(self, conn: Connection) -> tuple[int, list[RowVerdict]]:
         """Count target rows nobody's provenance knows; name those that are a fault."""
@@ -240,16 +260,19 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
             f"t.{quote(name)} = {literal(text)}::{_type(projection.identity, name)}"
             for name, text in verdict.target_key.items()
         )
+        walked = Keyset.of_provenance(self.writing.recorded.provenance, projection.keys)
+        merged = f"SELECT FROM {walked.relation} AS {walked.alias} WHERE {walked.at(key)} AND walked.kind = 'merged'"
+        ours = {one.name for one in projection.recognised} | set(projection.backfill.fills)
         pairs = ", ".join(
-            f"({literal(one.name)}, ({image(one, f't.{quote(one.name)}')})::text, t.{quote(one.name)}::text,"
+            f"({literal(one.name)}, {literal(one.name in ours)}, ({image(one, f't.{quote(one.name)}')})::text, t.{quote(one.name)}::text,"
             f" ({image(one, f'p.{quote(one.name)}')})::text, p.{quote(one.name)}::text)"
             for one in projection.compared
         )
         sql = (
             f"SELECT c.name, c.found, c.expected FROM ({projection.select(self.writing.keyset.at(key))}) AS p"
             f" JOIN {projection.target.relation.sql} AS t ON {identity}"
-            f" CROSS JOIN LATERAL (VALUES {pairs}) AS c(name, their_image, found, our_image, expected)"
-            " WHERE c.their_image IS DISTINCT FROM c.our_image"
+            f" CROSS JOIN LATERAL (VALUES {pairs}) AS c(name, ours, their_image, found, our_image, expected)"
+            f" WHERE c.their_image IS DISTINCT FROM c.our_image AND (c.ours OR NOT EXISTS ({merged}))"
         )
         with transaction(conn, read_only=True, search_path=self.search_path):
             found = rows(conn, sql)

@@ -57,7 +57,7 @@ class Writing:
         keyset = self.keyset
         shown = [literal(reason), literal(sqlstate), literal(constraint or None), literal(message)]
         row = (
-            f"SELECT {self.recorded.id}, {keyset.texts}, {', '.join(shown)}, to_jsonb({keyset.alias}),"
+            f"SELECT {self.recorded.id}, {keyset.texts}, {', '.join(shown)}, to_json({keyset.alias}),"
             f" {self.recorded.definition}, {self.run} FROM {keyset.relation} AS {keyset.alias} WHERE {keyset.at(key)}"
         )
         columns = "backfill, source_key, reason, sqlstate, constraint_name, message, source_row, definition, run"
@@ -116,10 +116,37 @@ class Writing:
             f" SELECT {self.recorded.id}, {self._key_texts('p')} FROM p LEFT JOIN ins ON {by_identity}"
             f" WHERE p.{quote(CODE)} = {MOVED} AND {self._identity('ins')[0]} IS NULL)",
             self._quarantined(),
+            *self._filled(),
             *([checkpoint] if checkpoint else []),
         ]
         selected = self.projection.select(f"{where} AND {self.unaccounted_for()}")
         return self._statement(selected, parts, inserted="(SELECT count(*) FROM ins)")
+
+    def _filled(self) -> list[str]:
+        """Complete the empty columns of rows merged into, under their row locks, and keep what was written."""
+        projection, names = self.projection, self.projection.backfill.fills
+        if not names:
+            return []
+        identity = list(zip(self._identity("t"), projection.into_columns("p"), strict=True))
+        empty = " OR ".join(f"(t.{quote(one)} IS NULL AND p.{quote(one)} IS NOT NULL)" for one in names)
+        taken = ", ".join(
+            [f"{theirs} AS t{n}" for n, (theirs, _) in enumerate(identity, 1)]
+            + [f"CASE WHEN t.{quote(one)} IS NULL THEN p.{quote(one)} END AS {quote(one)}" for one in names]
+        )
+        on = " AND ".join(f"{theirs} = {into}" for theirs, into in identity)
+        texts = ", ".join(f"t{n}::text" for n in range(1, len(identity) + 1))
+        written = ", ".join(f"{literal(one)}, {quote(one)}::text" for one in names)
+        complete = ", ".join(f"{quote(one)} = COALESCE(t.{quote(one)}, taken.{quote(one)})" for one in names)
+        same = " AND ".join(f"{theirs} = taken.t{n}" for n, (theirs, _) in enumerate(identity, 1))
+        target = projection.target.relation.sql
+        return [
+            f"taken AS MATERIALIZED (SELECT {taken} FROM p JOIN {target} AS t ON {on}"
+            f" WHERE p.{quote(CODE)} = {MERGED} AND ({empty}) FOR UPDATE OF t)",
+            "kept AS (INSERT INTO migrator.before_image AS kept (backfill, target_key, filled, run)"
+            f" SELECT {self.recorded.id}, ARRAY[{texts}], jsonb_strip_nulls(jsonb_build_object({written})), {self.run}"
+            " FROM taken ON CONFLICT (backfill, target_key) DO UPDATE SET filled = kept.filled || excluded.filled)",
+            f"filled AS (UPDATE {target} AS t SET {complete} FROM taken WHERE {same})",
+        ]
 
     def _key_texts(self, of: str) -> str:
         return f"ARRAY[{', '.join(f'{one}::text' for one in self.projection.key_columns(of))}]"
@@ -135,7 +162,7 @@ class Writing:
             "quar AS (INSERT INTO migrator.quarantine"
             " (backfill, source_key, reason, message, source_row, definition, run)"
             f" SELECT {self.recorded.id}, {keyset.texts}, ({reasons})[p.{quote(CODE)} + 1], p.{quote(DETAIL)},"
-            f" to_jsonb({keyset.alias}), {self.recorded.definition}, {self.run}"
+            f" to_json({keyset.alias}), {self.recorded.definition}, {self.run}"
             f" FROM p JOIN {keyset.relation} AS {keyset.alias} ON {same} WHERE p.{quote(CODE)} IN ({codes}))"
         )
 

@@ -11,14 +11,14 @@ from typing import Final
 
 from migrator.database.connect import Connection, Database
 from migrator.database.locks import with_lock_retries
-from migrator.database.session import execute, one, transaction, value
+from migrator.database.session import execute, one, rows, transaction, value
 from migrator.engine.projection.images import stored_digest
 from migrator.engine.ranges import Keyset
 from migrator.ledger import lease
 from migrator.ledger.backfills import Recorded
 from migrator.ledger.lease import Lease
 from migrator.model.change import Settings
-from migrator.model.names import quote
+from migrator.model.names import literal, quote
 from migrator.model.tables import Table, TableColumn
 
 BATCH_ROWS: Final = 10_000
@@ -102,15 +102,17 @@ class Undo:
     def run(self) -> Iterator[int]:
         """Delete batch by batch, newest Range or not; yields the provenance rows dealt with. Killed, it goes on."""
         with self.database.connect() as conn:
+            kept = "SELECT DISTINCT jsonb_object_keys(filled) FROM migrator.before_image WHERE backfill = %s"
+            filled = tuple(str(name) for (name,) in rows(conn, kept, (self.written.recorded.id,)))
             position: tuple[str, ...] | None = None
             while True:
-                done, position = self._batch(conn, position)
+                done, position = self._batch(conn, position, filled)
                 if position is None:
                     return
                 yield done
 
     def _batch(
-        self, conn: Connection, position: tuple[str, ...] | None
+        self, conn: Connection, position: tuple[str, ...] | None, filled: tuple[str, ...]
     ) -> tuple[int, tuple[str, ...] | None]:
         def attempt() -> tuple[int, tuple[str, ...] | None]:
             with transaction(
@@ -123,7 +125,7 @@ class Undo:
             ):
                 lease.check(conn, self.lease)
                 execute(conn, "SET CONSTRAINTS ALL IMMEDIATE")
-                found = one(conn, self._sql(position))
+                found = one(conn, self._sql(position, filled))
                 assert found is not None  # an aggregate
                 return int(found[0]), None if found[1] is None else tuple(map(str, found[1]))
 
@@ -135,7 +137,26 @@ class Undo:
             connect=self.database.connect,
         )
 
-    def _sql(self, position: tuple[str, ...] | None) -> str:
+    def _restored(self, filled: tuple[str, ...]) -> str:
+        """Empty again the columns of an application's row that a merge completed, where they are as we wrote them."""
+        written = self.written
+        names = [name for name in filled if written.target.column(name) is not None]
+        if not names:
+            return ""
+        key = ", ".join(f"b.t{n}::text" for n in range(1, len(written.identity) + 1))
+        kept = f"kept.backfill = {written.recorded.id} AND kept.target_key = ARRAY[{key}] AND b.kind = 'merged'"
+        emptied = ", ".join(
+            f"{quote(one)} = CASE WHEN t.{quote(one)}::text = kept.filled ->> {literal(one)} THEN NULL"
+            f" ELSE t.{quote(one)} END"
+            for one in names
+        )
+        return (
+            f"restored AS (UPDATE {written.target.relation.sql} AS t SET {emptied} FROM b, migrator.before_image AS kept"
+            f" WHERE {kept} AND {written.same_row('b', 't')}),\n"
+            f"unkept AS (DELETE FROM migrator.before_image AS kept USING b WHERE {kept}),\n"
+        )
+
+    def _sql(self, position: tuple[str, ...] | None, filled: tuple[str, ...]) -> str:
         """Write the statement of a batch: target rows and their provenance go together, or stay together."""
         written, provenance = self.written, self.written.recorded.provenance
         walked = Keyset.of_provenance(provenance, written.keys)
@@ -148,7 +169,7 @@ class Undo:
   ORDER BY {keys} LIMIT {BATCH_ROWS}),
 del AS (DELETE FROM {written.target.relation.sql} AS t USING b
   WHERE b.kind = 'moved' AND {written.same_row("b", "t")} AND {ours} RETURNING {names}),
-forgotten AS (DELETE FROM {provenance} AS v USING b WHERE {same_key} AND (b.kind = 'merged'
+{self._restored(filled)}forgotten AS (DELETE FROM {provenance} AS v USING b WHERE {same_key} AND (b.kind = 'merged'
   OR ({gone}) IN (SELECT * FROM del)
   OR NOT EXISTS (SELECT FROM {written.target.relation.sql} AS t WHERE {written.same_row("b", "t")})) RETURNING 1)
 SELECT (SELECT count(*) FROM forgotten),

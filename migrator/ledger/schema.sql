@@ -107,7 +107,7 @@ CREATE TABLE migrator.quarantine (
     sqlstate       text,
     constraint_name text,
     message        text,
-    source_row     jsonb NOT NULL,
+    source_row     json NOT NULL, -- not jsonb: the row as it is, NUL escapes included
     status         text NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'dismissed')),
     note           text,
     definition     integer NOT NULL,
@@ -125,11 +125,11 @@ CREATE TABLE migrator.change_log (
 );
 ALTER TABLE migrator.change_log REPLICA IDENTITY FULL;
 
--- What a merge overwrote in a row of the application, so that undo can restore it.
+-- Columns of an application's row that a merge completed: they were NULL before, this is what was written.
 CREATE TABLE migrator.before_image (
     backfill   smallint NOT NULL REFERENCES migrator.backfill ON DELETE CASCADE,
     target_key text[] NOT NULL,
-    image      jsonb NOT NULL,
+    filled     jsonb NOT NULL,
     run        bigint NOT NULL REFERENCES migrator.run,
     PRIMARY KEY (backfill, target_key)
 );

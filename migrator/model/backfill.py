@@ -36,7 +36,8 @@ class Backfill:
     """How rows of `source` become rows of `target`: facts only, no loop.
 
     `key`: the source's unique column(s). `identity`: the target's unique column(s) which the source key determines.
-    `merge`: target column(s) by which a row of the new application is recognised. `skip` and `quarantine`: named
+    `merge`: target column(s) by which a row of the new application is recognised; `fill`: columns of such a row that are
+    completed where they are NULL. `skip` and `quarantine`: named
     conditions. `columns`: an Expression for each target column. `left_behind`: why a source column is not read.
     `volatile`: target columns that may differ between runs and are not compared.
     """
@@ -47,6 +48,7 @@ class Backfill:
     identity: Names
     columns: Mapping[str, Expression | Parameter | str]
     merge: Names = ()
+    fill: Names = ()
     skip: Mapping[str, Predicate | Elsewhere] = field(default_factory=dict)
     quarantine: Mapping[str, Predicate] = field(default_factory=dict)
     left_behind: Mapping[str, str] = field(default_factory=dict)
@@ -57,7 +59,7 @@ class Backfill:
 
     def __post_init__(self) -> None:
         """Bring every field to one form and refuse what contradicts itself."""
-        for name in ("key", "identity", "merge", "volatile"):
+        for name in ("key", "identity", "merge", "fill", "volatile"):
             value = getattr(self, name)
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
         made = {name: as_expression(value) for name, value in self.columns.items()}
@@ -77,10 +79,12 @@ class Backfill:
             for part in self.parts()
             if not isinstance(part, Expression | Predicate | Elsewhere)
         ]
-        for name in ("identity", "merge", "volatile"):
+        for name in ("identity", "merge", "fill", "volatile"):
             unknown = [one for one in getattr(self, name) if one not in self.columns]
             if unknown:
                 found.append(f"{name} names {', '.join(unknown)}, which columns does not fill.")
+        if set(self.fill) & {*self.identity, *self.merge}:
+            found.append("a column of identity or merge is there already and cannot be filled.")
         if set(self.identity) & set(self.volatile):
             found.append("a column of the identity cannot be volatile.")
         return found
@@ -99,6 +103,11 @@ class Backfill:
     def merges(self) -> tuple[str, ...]:
         """The target columns by which an application's row is recognised."""
         return tuple(self.merge)
+
+    @property
+    def fills(self) -> tuple[str, ...]:
+        """The target columns that are completed in an application's row."""
+        return tuple(self.fill)
 
     @property
     def expressions(self) -> dict[str, Expression]:

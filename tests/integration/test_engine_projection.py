@@ -130,7 +130,7 @@ def test_every_value_expression(database: str, tmp_path: Path) -> None:
         fill={
             "took": 'column("a")',
             "absent": 'column("nowhere", absent="an older database lacks it")',
-            "fixed": "constant(\"it's 100% :x\")",
+            "fixed": 'constant("it\'s 100% :x")',
             "truth": "constant(True)",
             "gone": 'missing("nobody ever knew")',
             "owner": 'missing("nobody knew", unless=param("owners", File))',

@@ -34,6 +34,7 @@ from tests.support.projects import back, check, execute, rows_of, run, silent
 from tests.support.proxy import Fault, Proxy
 
 ROWS = 100_000
+SOME = 20_000
 FEW = 2_000
 DatabaseFrom = Callable[[str, Callable[[str], object]], str]
 
@@ -90,11 +91,11 @@ def is_copying(desk: Desk) -> bool:
 
 def test_the_crowd_has_rows_of_every_fate(at: Callable[[str, int], Desk]) -> None:
     """What the other tests compare holds moved, merged, skipped and quarantined rows, of six faults."""
-    desk = at("moved", ROWS)
+    desk = at("moved", SOME)
     (balance,) = check(desk).balances
     assert {"moved", "merged", "skipped", "quarantined"} == {one.disposition for one in balance.terms if one.rows}
     assert 6 == len([one for one in balance.terms if one.disposition == "quarantined"])
-    assert ROWS == sum(one.rows for one in balance.terms)
+    assert SOME == sum(one.rows for one in balance.terms)
 
 
 def test_twenty_killed_clients_change_nothing(at: Callable[[str, int], Desk]) -> None:
@@ -120,9 +121,9 @@ def test_five_killed_servers_change_nothing(killable: Postgres, tmp_path: Path) 
 
 def test_killed_clients_with_two_workers_change_nothing(at: Callable[[str, int], Desk], tmp_path: Path) -> None:
     """5 kills of a client that copies with two workers: the end is that of an undisturbed run with one."""
-    undisturbed = fingerprint(at("moved", ROWS).database.url)
-    url = at("expanded", ROWS).database.url
-    desk = crowd(tmp_path, url, ranges=5_000, workers=2)
+    undisturbed = fingerprint(at("moved", SOME).database.url)
+    url = at("expanded", SOME).database.url
+    desk = crowd(tmp_path, url, batch=200, ranges=2_000, workers=2)
     kill_clients(desk, random.Random(2), 5, most=20)
     assert is_copying(desk)
     ends_as(desk, undisturbed)
@@ -143,10 +144,10 @@ def test_a_kill_during_expand_changes_nothing(seed: int, at: Callable[[str, int]
 
 
 def test_killed_rollbacks_end_as_before(at: Callable[[str, int], Desk]) -> None:
-    """6 kills of a rollback of 100,000 rows: it goes on, and everything but the Ledger is as before the change."""
-    before = as_it_was(at("before", ROWS).database.url)
-    desk = at("moved", ROWS)
-    kill_clients(desk, random.Random(6), 6, verb="rollback", most=20)
+    """6 kills of a rollback of 20,000 rows: it goes on, and everything but the Ledger is as before the change."""
+    before = as_it_was(at("before", SOME).database.url)
+    desk = at("moved", SOME)
+    kill_clients(desk, random.Random(6), 6, verb="rollback", most=6)
     assert "undoing" == check_state(desk)
     back(desk, lose=[one.sentence for one in losses(desk) if one.rows])
     assert before == as_it_was(desk.database.url)

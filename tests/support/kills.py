@@ -109,7 +109,7 @@ ANALYZE public.old_jobs"""
 APPLICATION = """
 INSERT INTO public.jobs (id, ref, status, note)
     SELECT ('00000000-0000-4000-8000-' || lpad(i::text, 12, '0'))::uuid, 'ref-' || i, 'pending', 'of the application'
-    FROM generate_series(1, {rows}) AS i WHERE i % 1511 = 0 AND i % 50 <> 0
+    FROM generate_series(1, {rows} / 5) AS i WHERE i % 501 = 0 AND i % 50 <> 0
     UNION ALL SELECT ('00000000-0000-4000-9000-' || lpad(i::text, 12, '0'))::uuid, 'own-' || i, 'completed', 'its own'
     FROM generate_series(1, 10) AS i"""
 
@@ -117,8 +117,8 @@ EVERYTHING = {
     "the target": "SELECT t::text FROM public.jobs AS t",
     "the source": "SELECT t::text FROM public.old_jobs AS t",
     "provenance": "SELECT (p.s1, p.t1, p.kind, p.digest, (SELECT array_agg(d.marks[m] ORDER BY m)"
-    " FROM unnest(p.marks) AS m))::text FROM migrator.provenance_1 AS p"
-    " JOIN migrator.definition AS d ON (d.backfill, d.number) = (1, p.definition)",
+    " FROM unnest(p.marks) AS m))::text FROM migrator.provenance_{number} AS p"
+    " JOIN migrator.definition AS d ON (d.backfill, d.number) = ({number}, p.definition)",
     "the quarantine": "SELECT (source_key, reason, sqlstate, constraint_name, message, source_row, status, note)::text"
     " FROM migrator.quarantine",
     "the change log": "SELECT source_key::text FROM migrator.change_log",
@@ -154,26 +154,28 @@ def build_expanded(desk: Desk, rows: int) -> None:
 
 def fingerprint(url: str) -> dict[str, tuple[int, str]]:
     """Digest all that a migration leaves but run ids, clocks and the bounds of its batches."""
+    ((number,),) = rows_of(url, "SELECT id FROM migrator.backfill")
     whole = "md5(coalesce(string_agg(row, chr(10) ORDER BY row COLLATE \"C\"), ''))"
     with closing(psycopg.connect(url, autocommit=True)) as conn:
         conn.execute(b"SET TimeZone = 'UTC'")
         return {
-            name: conn.execute(f"SELECT count(*), {whole} FROM ({sql}) AS r(row)".encode()).fetchone()
+            name: conn.execute(f"SELECT count(*), {whole} FROM ({sql.format(number=number)}) AS r(row)".encode()).fetchone()
             for name, sql in EVERYTHING.items()
         }
 
 
 def is_sound(url: str) -> bool:
     """Say whether target rows and their provenance stand or fall together, at whatever instant it is asked."""
-    ((recorded,),) = rows_of(url, "SELECT to_regclass('migrator.provenance_1') IS NOT NULL")
-    if not recorded:
+    ((known,),) = rows_of(url, "SELECT to_regclass('migrator.backfill') IS NOT NULL")
+    number = rows_of(url, "SELECT id FROM migrator.backfill") if known else []
+    if not number:
         return True
-    ((odd,),) = rows_of(
+    odd = rows_of(
         url,
-        "SELECT count(*) FROM public.jobs AS t FULL JOIN migrator.provenance_1 AS p ON p.t1 = t.id"
+        f"SELECT count(*) FROM public.jobs AS t FULL JOIN migrator.provenance_{number[0][0]} AS p ON p.t1 = t.id"
         " WHERE t.id IS NULL OR (p.t1 IS NULL AND t.id::text NOT LIKE '00000000-0000-4000-%')",
     )
-    return odd == 0
+    return odd == [(0,)]
 
 
 # --- processes -----------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def test_version(capsys):
         (["plan", "--nope"], "No such option: --nope"),
         (["apply", "--to", "nowhere"], "'nowhere'"),
         (["plan", "--format", "xml"], "'xml'"),
-        (["verify", "--show", "many"], "many"),
+        (["verify", "--show", "many"], "--show"),
         (["status", "--watch", "--format", "json"], "--watch"),
         (["quarantine", "show"], "Which row?"),
         (["quarantine", "dismiss", "--all"], "A note is needed"),
@@ -143,13 +143,14 @@ def test_help_imports_nothing_slow():
 
 
 def test_the_help_of_a_verb_imports_nothing_slow():
-    """Nor does the help of a verb."""
-    found, _ = imported("apply", "--help")
-    assert not found & (set(SLOW) - {"psycopg"})
+    """Nor does the help of a verb, but for pydantic, by which Typer itself reads options."""
+    for verb in VERBS:
+        found, _ = imported(verb, "--help")
+        assert not found & (set(SLOW) - {"pydantic"}), verb
 
 
 def test_status_imports_no_toolkits(database):
-    """Status is asked often: it does without SQLAlchemy, Alembic and boto3, and colours need Rich only on a terminal."""
+    """Status is asked often: it does without SQLAlchemy, Alembic and boto3, and without Rich off a terminal."""
     found, said = imported("status", "--database-url", database)
     assert "migrator.workflow.status" in said
     assert not found & {"sqlalchemy", "alembic", "boto3", "rich"}

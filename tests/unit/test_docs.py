@@ -218,6 +218,7 @@ def test_every_environment_variable_is_described() -> None:
         ("comparison", (verdict.Comparison,)),
         ("row", (verdict.RowVerdict, verdict.ColumnDifference)),
         ("verdict", (verdict.Verdict,)),
+        ("loss", (step.Losses,)),
         ("change's status", (step.ChangeStatus,)),
         ("quarantine entry", (Entry,)),
     ],
@@ -280,6 +281,18 @@ def test_the_files_that_pages_name_are_there(at: Path) -> None:
         if function:
             source = (ROOT / path).read_text(encoding="utf-8")
             assert re.search(rf"^def {function}\(", source, flags=re.MULTILINE), f"{path}::{function}"
+
+
+def test_every_finding_is_told_and_shown() -> None:
+    """Each finding that a test is named after has its section, which names such a test; no section is without one."""
+    told = sections(page("postgresql.md"))
+    tests = [*(ROOT / "tests").rglob("test_*.py")]
+    named = {
+        one for at in tests for one in re.findall(r"^def test_finding_(\d+)_", at.read_text("utf-8"), re.MULTILINE)
+    }
+    assert named <= {one.removeprefix("F") for one in told}
+    assert all(f"::test_finding_{one}_" in told[f"F{one}"] for one in named)
+    assert all("::test_" in text for title, text in told.items() if title != "What PostgreSQL really does here")
 
 
 def derived(source: str, *key: str) -> tuple[bytes, uuid.UUID]:

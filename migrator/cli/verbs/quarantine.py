@@ -1,6 +1,6 @@
 """`migrator quarantine`: rows that could not move."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,8 +9,10 @@ from migrator.cli.options import ChangeName
 from migrator.cli.run import Run
 from migrator.cli.shell import application
 from migrator.cli.verb import verb
-from migrator.ledger.quarantine import Selection
 from migrator.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from migrator.ledger.quarantine import Selection
 
 app = application(
     name="quarantine", no_args_is_help=True, help="List, show, retry or dismiss the rows that could not move."
@@ -61,6 +63,7 @@ def list_(
 ) -> int:
     """Count the rows in quarantine by backfill, reason and status, and name the first of them."""
     from migrator.cli.render.quarantine import overview
+    from migrator.ledger.quarantine import Selection
     from migrator.workflow import use_cases
 
     desk = run.desk(change)
@@ -87,6 +90,7 @@ def show(run: Run, *, change: ChangeName = None, ids: Ids = None) -> int:
     """Show quarantined rows in full: why they could not move, and all their values."""
     from migrator.cli.render.quarantine import entry
     from migrator.cli.render.words import blocks
+    from migrator.ledger.quarantine import Selection
     from migrator.workflow import use_cases
 
     if not ids:
@@ -167,8 +171,10 @@ def dismiss(
 
 def _selected(
     change: str, backfill: str | None, reason: str | None, ids: list[int] | None, *, everything: bool
-) -> Selection:
+) -> "Selection":
     """Say which open rows are meant; all of them only when that was said."""
+    from migrator.ledger.quarantine import Selection
+
     if not (backfill or reason or ids or everything):
         what = "Which rows? Nothing was named."
         cure = "Give --backfill, --reason or --id, or --all for every row that waits."

@@ -66,10 +66,10 @@ def rollback(
 
     desk = run.desk(change)
     found = undoing.losses(desk, to=to)
-    if run.may_ask and not yes and (keep_new or _is_covered(found, lose or ())):
-        if not _confirmed(run, desk.change.name, found, keep_new=keep_new):
-            run.say(["Nothing was changed."])
-            return exits.REFUSED
+    asks = run.may_ask and not yes and (keep_new or _is_covered(found, lose or ()))
+    if asks and not _confirmed(run, desk.change.name, found, keep_new=keep_new):
+        run.say(["Nothing was changed."])
+        return exits.REFUSED
     try:
         with listening(run) as listen:
             report = undoing.rollback(desk, to=to, keep_new=keep_new, lose=lose or (), listen=listen)

@@ -50,6 +50,10 @@ def catalog_of(conn: Connection) -> Catalog:
     )
 
 
-def _input_check(conn: Connection) -> str:
+def _input_check(conn: Connection) -> str | None:
+    """Name the function that tests a text for a type; before PostgreSQL 16 only the Ledger brings one."""
     version = int(value(conn, "SELECT current_setting('server_version_num')"))
-    return "pg_catalog.pg_input_is_valid" if version >= _FIRST_WITH_INPUT_CHECK else "migrator.is_valid_input"
+    if version >= _FIRST_WITH_INPUT_CHECK:
+        return "pg_catalog.pg_input_is_valid"
+    ours = "pg_catalog.to_regprocedure('migrator.is_valid_input(text,text)')"
+    return "migrator.is_valid_input" if value(conn, f"SELECT {ours} IS NOT NULL") else None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from migrator.model.errors import UsageError
 from migrator.model.names import literal, text_array
 from migrator.model.tables import TypeOf
 
@@ -48,7 +49,7 @@ def is_textual(of: TypeOf) -> bool:
 
 
 def total_cast(
-    raw: str, source: TypeOf, target: TypeOf, *, context: CastContext, input_check: str, exists: bool = True
+    raw: str, source: TypeOf, target: TypeOf, *, context: CastContext, input_check: str | None, exists: bool = True
 ) -> Cast | None:
     """Choose the total cast from `source` to `target` for the SQL value `raw`; None where the types do not fit.
 
@@ -60,19 +61,27 @@ def total_cast(
     whole = _same(raw, source, target) or _textual(raw, source, target) or _numeric(raw, source, target)
     if whole is not None:
         return whole
-    by_text = _by_text(raw, target, input_check)
-    if is_textual(source) or target.kind == "d" or (source.element and target.element):
-        return by_text
-    if target.builtin and {source.base, target.base} == {"json", "jsonb"}:
-        return by_text
+    arrays, domain = bool(source.element and target.element), target.kind == "d"
+    json = target.builtin and {source.base, target.base} == {"json", "jsonb"}
+    if is_textual(source) or domain or arrays or json:
+        return _by_text(raw, target, input_check)
     if context in _UNFAILING:
         rounds = f"({raw})::{target.name} <> {raw}" if _loses_time(source, target) else None
         return Cast(f"({raw})::{target.name}", rounds=rounds)
     return _textual(f"({raw})::text", _ANY_TEXT, target) if is_textual(target) else None
 
 
-def _by_text(raw: str, target: TypeOf, input_check: str) -> Cast:
-    """Read a text as the target's type; a word that means another moment at every look is no value."""
+def _by_text(raw: str, target: TypeOf, input_check: str | None) -> Cast:
+    """Read a text as the target's type; a word that means another moment at every look is no value.
+
+    Raises UsageError M122 on a server that cannot test a text for a type.
+    """
+    if input_check is None:
+        raise UsageError(
+            "M122",
+            f"Whether a text is a valid {target.name} cannot be asked of this server without the ledger's function.",
+            "PostgreSQL 16 brings one; on an older server first: migrator ledger install",
+        )
     valid = f"{input_check}(({raw})::text, {literal(target.name)})"
     base = target.element or target.base
     if base in _MOMENTS | _MOMENT_RANGES:

@@ -27,7 +27,7 @@ class Catalog:
     cast_context: Callable[[TypeOf, TypeOf], CastContext]
     type_exists: Callable[[TypeOf], bool]
     volatile: Callable[[Collection[str]], set[str]]
-    input_check: str
+    input_check: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

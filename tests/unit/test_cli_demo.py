@@ -1,0 +1,73 @@
+"""The demo: every promise is kept on a real server, and a broken one is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import psycopg
+import pytest
+
+from migrator.cli.app import run
+from migrator.cli.demo import output_type_tables, stories
+from migrator.cli.demo.evidence import Evidence
+
+
+def test_the_demo_keeps_every_promise(capsys, monkeypatch):
+    """There and back on a server of its own, whatever DATABASE_URL says, each command as a user types it."""
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
+    assert run(["demo"]) == 0
+    out, err = capsys.readouterr()
+    assert "DATABASE_URL is set, and left alone" in err
+    commands = [line for line in out.splitlines() if line.startswith("$ migrator ")]
+    assert [line.split()[2] for line in commands] == [
+        "plan", "apply", "apply", "apply", "verify-counts", "verify", "apply", "rollback", "rollback",
+    ]  # fmt: skip
+    assert "M412 rollback would lose" in out
+    assert "11 of 11 promises kept" in out
+    assert "✗" not in out
+
+
+def test_a_broken_promise_ends_with_four(capsys, monkeypatch):
+    """A row that is not where it was planted is told, and the demo does not end well."""
+    wrong = replace(output_type_tables.STORY, after=lambda _rows: {("video_jobs", "moved"): 1})
+    monkeypatch.setitem(stories.STORIES, "output_type_tables", lambda: wrong)
+    assert run(["demo", "--rows", "20", "--format", "json"]) == 4
+    said = json.loads(capsys.readouterr().out)
+    assert said["kept"] is False
+    assert [one["claim"] for one in said["promises"] if not one["proven"]] == ["every planted row is where it belongs"]
+
+
+@pytest.mark.parametrize(
+    ("now", "difference"),
+    [
+        (Evidence(schema=("a", "b"), rows="1"), ""),
+        (Evidence(schema=("a", "c"), rows="1"), "the schema differs: -b"),
+        (Evidence(schema=("a", "b"), rows="2"), "the rows differ"),
+    ],
+)
+def test_evidence_names_the_first_difference(now, difference):
+    """What is not as it was is named, schema before rows."""
+    assert Evidence(schema=("a", "b"), rows="1").difference(now) == difference
+
+
+def test_a_kept_server_lives_until_it_is_stopped():
+    """With --keep the server stays, at the address that is told, until Ctrl-C; then it is gone."""
+    command = [sys.executable, "-m", "migrator", "demo", "--keep", "--rows", "5", "--format", "json"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stderr is not None
+        address = next(line for line in process.stderr if "DATABASE_URL=" in line).partition("DATABASE_URL=")[2].strip()
+        with psycopg.connect(address) as connection:
+            assert connection.execute("SELECT count(*) FROM multitalk_jobs").fetchone() == (5,)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(address, connect_timeout=5)
