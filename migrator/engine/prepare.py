@@ -66,13 +66,15 @@ def prepare(
     search_path: str,
     shapes: Mapping[Relation, Table] | None = None,
     filling: frozenset[Relation] = frozenset(),
+    blind: bool = False,
 ) -> Prepared:
     """Compile a backfill against the database as it is; `shapes` are tables that are still to be made.
 
     `filling` names targets of this change whose rows are still to come, so that no foreign key to them is judged.
+    `blind` to the Ledger, and to the rows of a target that this role may not read, all is still to come.
     Raises ConfigurationError M111 for a missing source, and what `compile_backfill` raises.
     """
-    ledger = install.version(conn) is not None
+    ledger = not blind and install.version(conn) is not None
     source = find_source(conn, backfill, search_path)
     relation = target_relation(conn, backfill, search_path)
     live = inventory.table(conn, relation)
@@ -82,7 +84,7 @@ def prepare(
         backfill=backfill,
         source=source,
         target=live or declared or unchecked(backfill, relation),
-        target_exists=live is not None,
+        target_exists=live is not None and not (blind and "select" not in inventory.rights(conn, relation)),
         arguments=change.arguments,
         stored_for=change.name if stored else None,
         unready=_unready(conn, live or declared, filling),

@@ -21,6 +21,18 @@ def version(conn: Connection) -> int | None:
     return int(found[0]) if found else None
 
 
+def is_hidden(conn: Connection) -> bool:
+    """Tell whether there is a Ledger which this role may not read."""
+    return bool(
+        value(
+            conn,
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = 'migrator' AND c.relkind = 'r' AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
+            " AND pg_catalog.has_table_privilege(c.oid, 'SELECT')))",
+        )
+    )
+
+
 def install(conn: Connection) -> None:
     """Install the Ledger in the open transaction if it is not there.
 

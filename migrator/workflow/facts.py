@@ -58,16 +58,16 @@ class Facts:
         return State.VERIFIED if self.verified else State.COPIED
 
 
-def gather(conn: Connection, desk: Desk) -> Facts:
-    """Gather the facts of a change; works without a Ledger and with reading rights alone."""
+def gather(conn: Connection, desk: Desk, *, blind: bool = False) -> Facts:
+    """Gather the facts of a change; works without a Ledger, and `blind` to one that the role may not read."""
     change, path = desk.change, desk.database.search_path
     chain = tuple(revisions.declared(desk.project.revisions, change.name))
-    ledger = install.version(conn)
+    ledger = None if blind else install.version(conn)
     facts = Facts(
         server=inventory.server(conn),
         ledger=ledger,
         revisions=chain,
-        applied=revisions.applied(conn, chain),
+        applied=frozenset() if blind else revisions.applied(conn, chain),
         strangers=tuple(inventory.foreign_version_tables(conn)),
         change=change,
     )

@@ -25,6 +25,7 @@ from migrator.workflow.planner import Foretold, make_plan
 from migrator.workflow.runner import take
 from migrator.workflow.scratch import Declared, declare
 
+BLIND = "this role may not read the ledger (schema migrator): all is shown as if nothing had been done yet"
 FORWARD = (Phase.EXPAND, Phase.BACKFILL, Phase.VERIFY)
 
 
@@ -34,19 +35,24 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
     Raises what loading, connecting and compiling raise; UsageError M308 when a definition tries to write.
     """
     with explained(f"planning {desk.change.name}", desk.database.connect), desk.database.connect() as conn:
-        facts = facts_of(conn, desk)
+        blind = install.is_hidden(conn)
+        facts = facts_of(conn, desk, blind=blind)
         declared = _declared(desk, facts)
         if declared.refused is not None:
             raise declared.refused
         with reading(conn, desk):
-            prepared = _prepare(conn, desk, facts, declared)
+            prepared = _prepare(conn, desk, facts, declared, blind=blind)
         balances, sources = balances_of(conn, prepared, desk.database.search_path) if count else ((), ())
+    unchecked = declared.reason and not all(one.checked for one in prepared)
     foretold = Foretold(
         prepared=prepared,
         balances=balances,
         sources=sources,
         hazards=planner.hazards_of(desk.change, facts, prepared),
-        notes=(f"types unchecked: {declared.reason}",) if declared.reason else (),
+        notes=(
+            *((f"types unchecked: {declared.reason}",) if unchecked else ()),
+            *((BLIND,) if blind else ()),
+        ),
     )
     made = [*revision_steps(desk, facts, declared), *_copies(desk, prepared), _comparison(desk)]
     return make_plan(desk.change, desk.database.shown, facts, made, foretold, dry_run=dry_run)
@@ -118,10 +124,10 @@ def verify(desk: Desk, *, show: int = 20, listen: Listen) -> Report:
     return _proof_report(desk, "verify", state, [], proof, notes)
 
 
-def facts_of(conn: Connection, desk: Desk) -> Facts:
+def facts_of(conn: Connection, desk: Desk, *, blind: bool = False) -> Facts:
     """Gather the facts in a transaction that only reads."""
     with reading(conn, desk):
-        return gather(conn, desk)
+        return gather(conn, desk, blind=blind)
 
 
 def status_facts(desk: Desk) -> Facts:
@@ -222,7 +228,9 @@ def _declared(desk: Desk, facts: Facts) -> Declared:
     return declare(desk, facts.applied)
 
 
-def _prepare(conn: Connection, desk: Desk, facts: Facts, declared: Declared) -> tuple[Prepared, ...]:
+def _prepare(
+    conn: Connection, desk: Desk, facts: Facts, declared: Declared, *, blind: bool = False
+) -> tuple[Prepared, ...]:
     path = desk.database.search_path
     filling = frozenset(
         target_relation(conn, one, path)
@@ -230,7 +238,7 @@ def _prepare(conn: Connection, desk: Desk, facts: Facts, declared: Declared) -> 
         if not facts.done(Phase.BACKFILL, one.name)
     )
     return tuple(
-        prepare(conn, desk.change, one, search_path=path, shapes=declared.shapes, filling=filling)
+        prepare(conn, desk.change, one, search_path=path, shapes=declared.shapes, filling=filling, blind=blind)
         for one in desk.change.backfills
     )
 

@@ -252,6 +252,7 @@ class Child:
             except Empty:
                 raise AssertionError(f"silent after {self.lines[-3:]}: {''.join(self._stderr)}") from None
             if line is None:
+                self._said.put(None)
                 return False
             self.lines.append(line)
             times -= line.startswith(word)

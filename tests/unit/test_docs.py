@@ -146,6 +146,13 @@ def test_every_expression_is_explained_and_listed() -> None:
         assert re.search(rf"^\| `{one}` \| .+ \| `{one}\(.*\)` \|$", listed, flags=re.MULTILINE)
 
 
+def test_every_part_of_a_definition_is_explained() -> None:
+    """Each field that an author of a Backfill can fill is explained in docs/definitions.md."""
+    given = {one.name for one in fields(model.Backfill)} - {"name", "path", "doc"}
+    text = page("definitions.md")
+    assert not {one for one in given if f"`{one}`" not in text and f"`{one}=" not in text and f"    {one}=" not in text}
+
+
 def test_the_examples_of_expressions_are_expressions() -> None:
     """Each example of the list in docs/design.md can be evaluated with the words of the model."""
     examples = re.findall(r"\| `([^`]+)` \|$", sections(page("design.md"))["Definitions"], flags=re.MULTILINE)

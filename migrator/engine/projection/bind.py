@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import cache
 
-from migrator.database import inventory
+from migrator.database import failures, inventory
 from migrator.database.connect import Connection
-from migrator.database.failures import explained
+from migrator.database.failures import Failure, SqlError
 from migrator.database.session import rows, value
 from migrator.engine.projection.casts import CastContext
 from migrator.engine.projection.compile import Catalog
@@ -21,8 +21,14 @@ def catalog_of(conn: Connection) -> Catalog:
     """Bind the questions of compile to a connection, inside whatever transaction it is in."""
 
     def describe(sql: str) -> list[TypeOf]:
-        with explained("reading the definition"), conn.transaction():
-            return inventory.describe(conn, sql)
+        try:
+            with conn.transaction():
+                return inventory.describe(conn, sql)
+        except SqlError as error:
+            # A missing right or a lost connection is no fault of the definition, and is explained further up.
+            if failures.kind(error) not in {Failure.DEFINITION, Failure.ROW}:
+                raise
+            raise failures.as_error(error, "reading the definition") from error
 
     @cache
     def exists(name: str) -> bool:
