@@ -77,10 +77,7 @@ class Run:
         return desk
 
     def _hide_columns_of(self, project: Project) -> None:
-        config = project.config
-        marked = {*getattr(config, "secret_columns", ())}
-        for one in config.change.values():
-            marked |= {*getattr(one, "secret_columns", ())}
+        marked = {name for one in project.config.change.values() for name in one.secret_columns}
         self.masker = Masker(columns=frozenset(marked), reveal=self.masker.reveal)
 
     @property

@@ -284,7 +284,7 @@ def _failed(info: RevisionInfo, cause: psycopg.Error, statement: str) -> Migrato
             f"While {doing}: {said} ({state}){at}.",
             "Something of that name is there already, and nobody recorded who made it. Compare it"
             " with the"
-            " revision; then adopt it, or rename or drop it, and run the same command again.",
+            " revision; then rename it or drop it, and run the same command again.",
         )
     return WorldError(
         "M201",

@@ -22,7 +22,7 @@ from migrator.database.locks import with_lock_retries
 from migrator.database.session import Row, execute, one, rows, transaction, value
 from migrator.engine.ranges import Key, plan_ranges
 from migrator.engine.statements import Writing
-from migrator.ledger import backfills, lease, quarantine
+from migrator.ledger import backfills, lease, provenance, quarantine
 from migrator.ledger.backfills import Range
 from migrator.ledger.lease import Lease
 from migrator.model.change import Settings
@@ -32,8 +32,10 @@ from migrator.model.names import Relation
 WORK_MEM = "64MB"
 CAREFUL_FOR = 8  # batches after one that failed by a row
 ATTEMPTS = 2  # for a contested key, before it is quarantined
-PASSES = 5  # over rows found behind
+PASSES = 20  # over rows found behind, and over references to later rows
 LOCK_SPACE = 0x6D69  # advisory locks of backfills: (this, backfill id)
+DANGLING = "backfill = %s AND run = %s AND sqlstate = '23503' AND status = 'open'"
+TAKEN = "another source row became, or is merged into, the same target row"
 SUPPRESSED = "the insert is suppressed by a trigger or a rule of the target"
 
 Result = TypeVar("Result")
@@ -105,13 +107,16 @@ class Copy:
             self._plan(line)
             yield from self._ranges(line)
             yield from self._drain(line)
-            behind = self._find_behind(line)
+            waiting: int | None = None
             for _ in range(PASSES):
-                if not behind:
+                held = self._dangling(line)
+                if held and (waiting is None or held < waiting):
+                    waiting = held
+                    self._release_dangling(line)
+                if not self._find_behind(line):
                     return
                 yield from self._ranges(line)
                 yield from self._drain(line)
-                behind = self._find_behind(line)
 
     @property
     def _id(self) -> int:
@@ -260,7 +265,7 @@ class Copy:
                 key = self.writing.keyset.nth_after(conn, here.position, here.hi, 1)
                 if key is None:
                     return Counts()
-                execute(conn, self.writing.single(one_range.id, key, *_said(error)))
+                execute(conn, self.writing.single(one_range.id, key, *_said(error, self._id)))
                 return Counts(read=1, quarantined=1)
 
         return self._retrying(quarantine_it)
@@ -292,10 +297,21 @@ class Copy:
         if tried > ATTEMPTS:
             execute(conn, self.writing.single(None, key, SUPPRESSED, "", "", "inserted, and not returned"))
             return Counts(quarantined=1)
-        counts = _counted(one(conn, self.writing.contested(key)), exact=False)
-        again = "UPDATE migrator.change_log SET attempts = %s WHERE backfill = %s AND source_key = %s"
-        execute(conn, again, (tried + 1, *logged))
-        return replace(counts, read=0)
+        return replace(_counted(one(conn, self.writing.contested(key, tried + 1)), exact=False), read=0)
+
+    def _dangling(self, line: Line) -> int:
+        """Count the rows this run quarantined because what they point at was not there yet."""
+        return int(value(line.conn, f"SELECT count(*) FROM migrator.quarantine WHERE {DANGLING}", self._this_run))
+
+    def _release_dangling(self, line: Line) -> None:
+        """Take these rows out of quarantine: what they point at may have come with a later batch."""
+        with self._transaction(line) as conn:
+            lease.check(conn, self.lease)
+            execute(conn, f"DELETE FROM migrator.quarantine WHERE {DANGLING}", self._this_run)
+
+    @property
+    def _this_run(self) -> tuple[int, int]:
+        return self._id, self.lease.run
 
     def _find_behind(self, line: Line) -> int:
         """Plan careful Ranges around the source rows that nobody accounts for; says how many rows there are."""
@@ -368,6 +384,8 @@ def _is_row(error: SqlError | _MissedRows) -> bool:
     return isinstance(error, _MissedRows) or failures.kind(error) is Failure.ROW
 
 
-def _said(error: SqlError) -> tuple[str, str, str, str]:
+def _said(error: SqlError, backfill: int) -> tuple[str, str, str, str]:
     """Give reason, SQLSTATE, constraint and message of a row's fault; the reason groups, so it holds no value."""
-    return failures.message(error), failures.sqlstate(error), failures.constraint(error), failures.detail(error)
+    state, constraint = failures.sqlstate(error), failures.constraint(error)
+    reason = TAKEN if constraint == provenance.one_each(backfill) else failures.message(error)
+    return reason, state, constraint, failures.detail(error)

@@ -127,7 +127,7 @@ def find_source(conn: Connection, backfill: Backfill, search_path: str) -> Table
 def target_relation(conn: Connection, backfill: Backfill, search_path: str) -> Relation:
     """Say which relation the target is, or will be."""
     found = inventory.find(conn, backfill.target, search_path)
-    first = search_path.split(",")[0].strip().strip('"')
+    first = search_path.split(",", maxsplit=1)[0].strip().strip('"')
     return found or Relation.parse(backfill.target, default_schema=first)
 
 

@@ -48,9 +48,9 @@ class Writing:
         """Write the statement that only takes rows nobody accounts for yet, and merges where a row is in the way."""
         return self._careful(self.keyset.within(lo, hi), self._checkpoint(range_id, hi, ends=ends))
 
-    def contested(self, key: Key) -> str:
+    def contested(self, key: Key, attempt: int) -> str:
         """Write the statement that decides one contested key again, under a fresh snapshot."""
-        return self._careful(self.keyset.at(key), None)
+        return self._careful(self.keyset.at(key), None, attempt)
 
     def single(self, range_id: int | None, key: Key, reason: str, sqlstate: str, constraint: str, message: str) -> str:
         """Write the statement that quarantines one row by its key, for a fault only the attempt could show."""
@@ -99,7 +99,7 @@ class Writing:
         values = [*self.projection.key_columns(of), *self._identity(of), "'moved'"]
         return ", ".join([*values, f"{of}.{quote(MARKS)}", f"{of}.{quote(DIGEST)}", str(self.recorded.definition)])
 
-    def _careful(self, where: str, checkpoint: str | None) -> str:
+    def _careful(self, where: str, checkpoint: str | None, attempt: int = 1) -> str:
         by_identity = " AND ".join(
             f"{ours} = {theirs}" for ours, theirs in zip(self._identity("ins"), self._identity("p"), strict=True)
         )
@@ -112,8 +112,8 @@ class Writing:
             f"prov AS (INSERT INTO {self.recorded.provenance}"
             f" SELECT {self._provenance_of('p')} FROM p JOIN ins ON {by_identity} WHERE p.{quote(CODE)} = {MOVED}"
             f" UNION ALL SELECT {', '.join(merged)} FROM p WHERE p.{quote(CODE)} = {MERGED})",
-            f"contested AS (INSERT INTO migrator.change_log (backfill, source_key)"
-            f" SELECT {self.recorded.id}, {self._key_texts('p')} FROM p LEFT JOIN ins ON {by_identity}"
+            f"contested AS (INSERT INTO migrator.change_log (backfill, source_key, attempts)"
+            f" SELECT {self.recorded.id}, {self._key_texts('p')}, {attempt} FROM p LEFT JOIN ins ON {by_identity}"
             f" WHERE p.{quote(CODE)} = {MOVED} AND {self._identity('ins')[0]} IS NULL)",
             self._quarantined(),
             *self._filled(),

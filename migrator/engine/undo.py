@@ -172,7 +172,7 @@ del AS (DELETE FROM {written.target.relation.sql} AS t USING b
 {self._restored(filled)}forgotten AS (DELETE FROM {provenance} AS v USING b WHERE {same_key} AND (b.kind = 'merged'
   OR ({gone}) IN (SELECT * FROM del)
   OR NOT EXISTS (SELECT FROM {written.target.relation.sql} AS t WHERE {written.same_row("b", "t")})) RETURNING 1)
-SELECT (SELECT count(*) FROM forgotten),
+SELECT (SELECT count(*) FROM del),
   (SELECT ARRAY[{", ".join(f"{k}::text" for k in keys.split(", "))}] FROM b ORDER BY {_descending(keys)} LIMIT 1)"""
 
 

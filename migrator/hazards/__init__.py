@@ -1,1 +1,21 @@
-"""TODO."""
+"""Hazards: what is dangerous in a definition or around it, one rule per file, each with its cure in the user's names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from migrator.database.server import ServerFacts
+from migrator.engine.prepare import Prepared
+from migrator.hazards import firing_triggers, isolation, ownerless_rows, unchecked_types
+from migrator.model.step import Hazard
+
+
+def find(server: ServerFacts, prepared: Sequence[Prepared]) -> tuple[Hazard, ...]:
+    """Ask every rule; what is said twice is kept once."""
+    found: Iterable[Hazard] = (
+        *isolation.find(server),
+        *(hazard for one in prepared for hazard in unchecked_types.find(one)),
+        *(hazard for one in prepared for hazard in ownerless_rows.find(one)),
+        *(hazard for one in prepared for hazard in firing_triggers.find(one)),
+    )
+    return tuple(dict.fromkeys(found))

@@ -58,6 +58,15 @@ def remove(conn: Connection) -> None:
     Raises RefusedError M422 while a change has steps that are not undone.
     """
     applied = rows(conn, "SELECT DISTINCT change FROM migrator.step ORDER BY change")
+    by_hand = "SELECT version_num FROM migrator.alembic_version ORDER BY 1"
+    there = value(conn, "SELECT pg_catalog.to_regclass('migrator.alembic_version') IS NOT NULL")
+    versions = rows(conn, by_hand) if there else []
+    if versions and not applied:
+        raise RefusedError(
+            "M422",
+            f"The ledger's schema says that revision {versions[0][0]} is applied.",
+            "First undo it: migrator rollback, or alembic downgrade where it was run by hand.",
+        )
     if applied:
         names = ", ".join(name for (name,) in applied)
         raise RefusedError(

@@ -14,6 +14,11 @@ def table(backfill: int) -> str:
     return f"migrator.provenance_{backfill}"
 
 
+def one_each(backfill: int) -> str:
+    """Name the index by which each target row comes from one source row of a backfill."""
+    return f"provenance_{backfill}_target"
+
+
 def create(conn: Connection, backfill: int, keys: Sequence[TableColumn], identity: Sequence[TableColumn]) -> None:
     """Create the provenance table of a backfill.
 
@@ -30,7 +35,7 @@ def create(conn: Connection, backfill: int, keys: Sequence[TableColumn], identit
         " kind text NOT NULL CHECK (kind IN ('moved', 'merged')), marks smallint[] NOT NULL, digest bigint NOT NULL,"
         f" definition integer NOT NULL, PRIMARY KEY ({', '.join(sources)}))",
     )
-    execute(conn, f"CREATE INDEX provenance_{backfill}_target ON {table(backfill)} ({', '.join(targets)})")
+    execute(conn, f"CREATE UNIQUE INDEX {one_each(backfill)} ON {table(backfill)} ({', '.join(targets)})")
 
 
 def drop(conn: Connection, backfill: int) -> None:

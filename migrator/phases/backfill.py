@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from migrator.database.connect import Connection
 from migrator.database.failures import explained
 from migrator.database.session import execute, transaction
 from migrator.engine import prepare as preparing
+from migrator.engine import sequences
 from migrator.engine.copy import Copy, Counts, count_behind
 from migrator.engine.prepare import Prepared, prepare
 from migrator.engine.statements import Writing
@@ -21,6 +23,7 @@ from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
 from migrator.model.errors import RefusedError
+from migrator.model.names import Relation
 from migrator.model.step import Event, Phase, Preview
 from migrator.model.verdict import Verdict
 
@@ -73,6 +76,7 @@ class CopyRows:
                 done += counts
                 self._tell(run, done, sofar, total, time.monotonic() - begun)
             with run.writing(conn):
+                sequences.catch_up(conn, writing.projection.target, self.backfill.columns)
                 steps.finish(conn, run.lease, Phase.BACKFILL, self.name)
             if done.moved + done.merged >= ANALYZE_FROM:
                 self._analyze(conn, writing)
@@ -98,6 +102,8 @@ class CopyRows:
         with explained(f"undoing {self.title}", run.database.connect), run.database.connect() as conn:
             written = self.written(conn)
             if written is None:
+                with run.writing(conn):
+                    self._forget(conn)
                 return {}
             undo = Undo(
                 database=run.database,
@@ -111,23 +117,24 @@ class CopyRows:
                 removed += batch
                 run.listen(Event(kind="progress", phase=self.phase, name=self.name, title=self.title, rows=removed))
             with run.writing(conn):
-                self._forget(run, conn, written)
+                self._refuse_left(conn, written)
+                self._forget(conn)
         return {"removed": removed}
 
     def written(self, conn: Connection) -> Written | None:
-        """Say what this backfill wrote, None when it never ran."""
+        """Say what this backfill wrote, as the Ledger has it; None when it never ran, or its target is gone."""
         recorded = backfills.recorded(conn, self.change.name, self.name)
         if recorded is None:
             return None
-        source = preparing.find_source(conn, self.backfill, self.search_path)
         target = inventory.table(conn, preparing.target_relation(conn, self.backfill, self.search_path))
-        if target is None:
+        kept = inventory.table(conn, Relation("migrator", recorded.provenance.partition(".")[2]))
+        if target is None or kept is None:
             return None
         return Written(
             name=self.name,
             recorded=recorded,
             target=target,
-            keys=tuple(column for name in self.backfill.keys if (column := source.column(name))),
+            keys=tuple(one for one in kept.columns if re.fullmatch(r"s\d+", one.name)),
             identity=tuple(column for name in self.backfill.identities if (column := target.column(name))),
         )
 
@@ -171,7 +178,7 @@ class CopyRows:
             )
         )
 
-    def _forget(self, run: Run, conn: Connection, written: Written) -> None:
+    def _refuse_left(self, conn: Connection, written: Written) -> None:
         left = provenance.count(conn, written.recorded.id)
         if left and not self.keep_changed:
             raise RefusedError(
@@ -179,9 +186,12 @@ class CopyRows:
                 f"{left:,} rows of {self.backfill.target} were changed by the application since they were counted.",
                 f"Look again: migrator rollback {self.change.name} counts them anew.",
             )
-        backfills.forget(conn, written.recorded.id)
+
+    def _forget(self, conn: Connection) -> None:
+        recorded = backfills.recorded(conn, self.change.name, self.name)
+        if recorded is not None:
+            backfills.forget(conn, recorded.id)
         steps.forget(conn, self.change.name, Phase.BACKFILL, self.name)
-        del run
 
 
 def _named(counts: Counts) -> dict[str, int]:

@@ -21,6 +21,7 @@ from migrator.model.step import Phase, Preview
 from migrator.model.tables import Table
 from migrator.model.verdict import Verdict
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRevision:
     """The Step that runs one revision.

@@ -93,6 +93,7 @@ class ChangeTable(SettingsTable):
     backfill: dict[str, SettingsTable] = {}
     params: dict[str, str | int | float | bool] = {}
     revision_params: dict[str, Literal["str", "int", "float", "bool"]] = {}
+    secret_columns: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
 class Config(Table):
@@ -124,7 +125,7 @@ def parse(path: Path) -> dict[str, Any]:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        cure = "Run `migrator init` to make a project, or name the file with --config."
+        cure = "Name the file with --config, or write one: docs/definitions.md shows how."
         raise ConfigurationError(
             "M101", f"{path} cannot be read: {error.strerror}.", cure
         ) from None

@@ -158,7 +158,7 @@ def _nearest(start: Path) -> Path:
     raise ConfigurationError(
         "M101",
         f"There is no {FILE} in {start} or any directory above it.",
-        "Run `migrator init` to make a project, or name one with --config or MIGRATOR_CONFIG.",
+        "Name one with --config or MIGRATOR_CONFIG, or write one: docs/definitions.md shows how.",
     )
 
 

@@ -18,7 +18,7 @@ EMAIL: Final = "…@…"
 # Columns whose values are hidden whatever the project says.
 _SECRET_NAME = re.compile(
     r"(?:^|_)(?:pass(?:word|wd|phrase)?|secret|token|api_?key|access_?key|private_?key|"
-    r"credentials?|authorization)(?:$|_(?:hash|digest|value|encrypted)$)",
+    r"credentials?|authorization)(?:$|_(?:hash|digest|value|encrypted|md5|sha\d*|salt|bcrypt|argon2\w*)$)",
     re.IGNORECASE,
 )
 

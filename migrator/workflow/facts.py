@@ -27,6 +27,7 @@ class Facts:
     steps: tuple[StepRecord, ...] = ()
     recorded: frozenset[str] = frozenset()
     verified: bool = False
+    refuted: bool = False
     stale: bool = False
     holder: tuple[str, str] | None = None
     strangers: tuple[str, ...] = ()
@@ -87,6 +88,7 @@ def _with_ledger(conn: Connection, facts: Facts, change: Change, search_path: st
             one.name for one in change.backfills if backfills.find(conn, change.name, one.name) is not None
         ),
         verified=fresh,
+        refuted=proof is not None and not proof.proven,
         stale=proof is not None and proof.proven and not fresh,
         holder=lease.holder(conn, change.name),
         strangers=facts.strangers,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from migrator.engine.prepare import Prepared
 from migrator.ledger.run import Step
-from migrator.model.backfill import Backfill
 from migrator.model.change import Change
 from migrator.model.step import Hazard, Phase, Plan, PlannedStep, State
 from migrator.model.verdict import Balance, SourceBalance
@@ -96,74 +95,3 @@ def _bytes_needed(prepared: Sequence[Prepared]) -> int | None:
     sources = {one.projection.source.relation: one.projection.source.bytes for one in prepared}
     total = sum(sources.values())
     return int(total * 1.25) if total else None
-
-
-def hazards_of(change: Change, facts: Facts, prepared: Sequence[Prepared]) -> tuple[Hazard, ...]:
-    """Collect what is dangerous in the definitions and around them."""
-    found: list[Hazard] = []
-    for one in prepared:
-        found += _unchecked(one)
-        found += _nobodys(one.projection.backfill, one)
-        found += _firing(one)
-    if facts.server.isolation != "read committed":
-        found.append(
-            Hazard(
-                id="H107",
-                what=f"this role's transactions are {facts.server.isolation} by default; a later switch is exact for"
-                " READ COMMITTED only",
-                cure="ALTER ROLE … SET default_transaction_isolation = 'read committed'",
-            )
-        )
-    del change
-    return tuple(found)
-
-
-def _unchecked(prepared: Prepared) -> list[Hazard]:
-    if prepared.checked:
-        return []
-    name = prepared.projection.target.relation
-    return [
-        Hazard(
-            id="H101",
-            what=f"types unchecked: the shape of {name} is not known before expand",
-            cure="give a scratch server (scratch_url in migrator.toml), or pip install 'pg-migrator[demo]'",
-        )
-    ]
-
-
-def _nobodys(backfill: Backfill, prepared: Prepared) -> list[Hazard]:
-    """Find policies that show rows to everybody where the column that names the owner is left NULL."""
-    found = []
-    for name, why in backfill.missing().items():
-        if why.unless is not None and why.unless.parameter.name in prepared.change.arguments.files:
-            continue
-        policies = [
-            one.name for one in prepared.projection.target.policies if f"{name} is null" in one.definition.lower()
-        ]
-        if policies:
-            parameter = why.unless.parameter.name if why.unless else None
-            given = f"give --param {parameter}=FILE, or " if parameter else ""
-            found.append(
-                Hazard(
-                    id="H104",
-                    what=f"{backfill.target}: rows with {name} NULL are visible to, and can be taken by, every signed-in"
-                    f" user ({', '.join(policies)})",
-                    cure=f'{given}drop the "or {name} is null" of these policies',
-                )
-            )
-    return found
-
-
-def _firing(prepared: Prepared) -> list[Hazard]:
-    target = prepared.projection.target
-    triggers = [one.name for one in target.triggers if one.on_insert and "migrator.applying" not in one.definition]
-    if not triggers:
-        return []
-    return [
-        Hazard(
-            id="H105",
-            what=f"inserting into {target.relation} fires {', '.join(triggers)} for every row moved",
-            cure="look what they do (mail, queues); guard them by"
-            " WHEN (coalesce(current_setting('migrator.applying', true), '') = '')",
-        )
-    ]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from migrator.database import inventory, revisions
 from migrator.database.connect import Database
-from migrator.database.session import execute, rows
 from migrator.database.revisions import tables_made
+from migrator.database.session import execute, rows
 from migrator.database.shape import ShapeUnavailable, copy_schema
 from migrator.model.errors import MigratorError, ServerError
 from migrator.model.names import Relation, literal

@@ -66,6 +66,8 @@ def _counts(conn: Connection, desk: Desk) -> tuple[int, int | None, int, str | N
 
 def _reasons(facts: Facts, held: int) -> tuple[str, ...]:
     found = []
+    if facts.refuted:
+        found.append("the last verify was not proven")
     if facts.stale:
         found.append("the proof is stale: sources, definitions or parameters changed since")
     if held:

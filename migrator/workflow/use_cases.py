@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
+from migrator import hazards
 from migrator.database.connect import Connection
 from migrator.database.failures import SqlError, explained
 from migrator.database.session import transaction
@@ -14,11 +15,10 @@ from migrator.ledger.quarantine import Entry, Selection
 from migrator.ledger.run import Listen, Run, Step
 from migrator.model.errors import MigratorError, RefusedError, UsageError
 from migrator.model.step import Event, Phase, Plan, Report, State, StepReport
-from migrator.model.verdict import Balance, SourceBalance, Verdict
+from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
 from migrator.phases.backfill import CopyRows
 from migrator.phases.expand import RunRevision
 from migrator.phases.verify import CompareRows, Proof, balances_of, record, verdicts_of
-from migrator.workflow import planner
 from migrator.workflow.desk import Desk
 from migrator.workflow.facts import Facts, gather
 from migrator.workflow.planner import Foretold, make_plan
@@ -26,6 +26,8 @@ from migrator.workflow.runner import take
 from migrator.workflow.scratch import Declared, declare
 
 BLIND = "this role may not read the ledger (schema migrator): all is shown as if nothing had been done yet"
+# What a revision said on the scratch server holds for the database as well; other failures may be the copy's own.
+SPEAKING = ("M202", "M203")
 FORWARD = (Phase.EXPAND, Phase.BACKFILL, Phase.VERIFY)
 
 
@@ -38,7 +40,7 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
         blind = install.is_hidden(conn)
         facts = facts_of(conn, desk, blind=blind)
         declared = _declared(desk, facts)
-        if declared.refused is not None:
+        if declared.refused is not None and declared.refused.id in SPEAKING:
             raise declared.refused
         with reading(conn, desk):
             prepared = _prepare(conn, desk, facts, declared, blind=blind)
@@ -48,7 +50,7 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
         prepared=prepared,
         balances=balances,
         sources=sources,
-        hazards=planner.hazards_of(desk.change, facts, prepared),
+        hazards=hazards.find(facts.server, prepared),
         notes=(
             *((f"types unchecked: {declared.reason}",) if unchecked else ()),
             *((BLIND,) if blind else ()),
@@ -78,6 +80,7 @@ def apply(desk: Desk, *, to: Phase = Phase.VERIFY, only: str | None = None, list
                     f"A rollback of {desk.change.name} was begun and did not end.",
                     f"Let it end: migrator rollback {desk.change.name}",
                 )
+            _refuse_faulty(conn, desk, facts)
             done = _expand(desk, run, facts)
             if to is not Phase.EXPAND:
                 done += _backfill(desk, run, facts, only)
@@ -255,6 +258,15 @@ def _comparison(desk: Desk, show: int = 20) -> CompareRows:
     return CompareRows(change=desk.change, search_path=desk.database.search_path, show=show)
 
 
+def _refuse_faulty(conn: Connection, desk: Desk, facts: Facts) -> None:
+    """Compile the definitions against what the revisions will make, before any of them runs."""
+    if len(facts.applied) == len(facts.revisions):
+        return
+    declared = declare(desk, facts.applied)
+    with reading(conn, desk):
+        _prepare(conn, desk, facts, declared)
+
+
 def _expand(desk: Desk, run: Run, facts: Facts) -> list[StepReport]:
     pending = [one for one in revision_steps(desk, facts) if one.name not in facts.applied]
     if not pending:
@@ -341,13 +353,21 @@ def _proof_report(
         comparisons=proof.comparisons,
         verdicts=proof.verdicts,
         notes=notes,
-        next=_next(desk, facts.state, proof.balances),
+        next=_next(desk, facts.state, proof.balances, proof.comparisons),
     )
 
 
-def _next(desk: Desk, state: State, balances: Sequence[Balance]) -> tuple[str, ...]:
+def _next(
+    desk: Desk, state: State, balances: Sequence[Balance], comparisons: Sequence[Comparison] = ()
+) -> tuple[str, ...]:
     """Name the commands that come next."""
     name = desk.change.name
+    kinds = {kind for one in comparisons for kind in one.counts}
+    if kinds & {"altered", "stale", "lost", "extra", "doubled"}:
+        # Rows that are as we wrote them go and come again; what the application changed is counted first.
+        return (f"migrator rollback {name} --to expand", f"migrator apply {name}")
+    if any(one.recorded and one.rows("pending") for one in balances):
+        return (f"migrator apply {name}",)
     if any(one.recorded and one.rows("quarantined") for one in balances):
         return (f"migrator quarantine list {name}",)
     match state:

@@ -174,9 +174,8 @@ def test_a_write_in_a_reading_transaction_is_explained(conn: Connection) -> None
 
 def test_a_failure_that_was_swallowed_is_no_success(conn: Connection) -> None:
     """The server answers ROLLBACK to a COMMIT after an error, without any error of its own."""
-    with pytest.raises(BugError) as caught, session.transaction(conn):
-        with pytest.raises(psycopg.errors.DivisionByZero):
-            session.execute(conn, "SELECT 1/0")
+    with pytest.raises(BugError) as caught, session.transaction(conn), pytest.raises(psycopg.errors.DivisionByZero):
+        session.execute(conn, "SELECT 1/0")
     assert caught.value.id == "M319"
 
 

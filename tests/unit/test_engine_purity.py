@@ -23,7 +23,14 @@ from migrator.engine.projection.purity import calls, clocks, words
         (r"E'it\'s now()'", set()),
         ("known(a)", set()),
         ("now", set()),
-        ('"current_date"', {"current_date"}),
+        ('"current_date"', set()),
+        ("user || 'x'", {"user"}),
+        ('"user"', set()),
+        ("' Now '::timestamptz", {"' Now '"}),
+        ("note = 'nowhere'", set()),
+        ("age(a)", {"age() of one argument"}),
+        ("age(coalesce(a, b))", {"age() of one argument"}),
+        ("age(a, b)", set()),
     ],
 )
 def test_clocks_are_found_in_code_and_nowhere_else(fragment: str, expected: set[str]) -> None:

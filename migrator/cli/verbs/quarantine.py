@@ -32,7 +32,7 @@ Reason = Annotated[
     typer.Option(
         "--reason",
         metavar="TEXT",
-        help="Only rows with exactly this reason, as list shows it. Example: --reason 23502",
+        help="Only rows with exactly this reason, as list shows it. Example: --reason 'status: unknown word'",
         show_default=False,
     ),
 ]
@@ -51,7 +51,7 @@ All = Annotated[bool, typer.Option("--all", help="Every row that waits. Example:
 @verb(
     app,
     "list",
-    'migrator quarantine list output_type_tables --reason "status is no known word"',
+    'migrator quarantine list output_type_tables --reason "status: unknown word"',
 )
 def list_(
     run: Run,

@@ -20,6 +20,8 @@ _SKIPPED: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_STRING: Final = re.compile(r"'((?:[^']|'')*)'")
+_MOMENTS: Final = frozenset({"now", "today", "tomorrow", "yesterday"})
 _WORD: Final = re.compile(r'"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>[^\W\d][\w$]*)')
 _CALL: Final = re.compile(r'(?:"(?P<quoted>(?:[^"]|"")+)"|(?P<plain>[^\W\d][\w$]*))\s*\(')
 
@@ -44,10 +46,26 @@ def calls(fragment: str) -> set[str]:
 
 
 def clocks(fragment: str) -> set[str]:
-    """List what a fragment reads of the session or of a clock."""
+    """List what a fragment reads of the session or of a clock; a column called "user" is quoted in SQL."""
     bare = {"current_timestamp", "current_date", "current_time", "localtime", "localtimestamp"}
-    bare |= {"current_user", "session_user", "current_role"}
-    return (words(fragment) & bare) | (calls(fragment) & CLOCKS)
+    bare |= {"current_user", "session_user", "current_role", "user"}
+    plain = {match["plain"].lower() for match in _WORD.finditer(_SKIPPED.sub(" ", fragment)) if match["plain"]}
+    moments = {f"'{word}'" for word in _STRING.findall(fragment) if word.strip().lower() in _MOMENTS}
+    return (plain & bare) | (calls(fragment) & CLOCKS) | moments | _age_of_today(_SKIPPED.sub("''", fragment))
+
+
+def _age_of_today(fragment: str) -> set[str]:
+    """Find age() with one argument: the time since today's midnight."""
+    for match in re.finditer(r"\bage\s*\(", fragment, re.IGNORECASE):
+        depth, commas = 1, 0
+        for char in fragment[match.end() :]:
+            depth += {"(": 1, ")": -1}.get(char, 0)
+            commas += char == "," and depth == 1
+            if depth == 0:
+                break
+        if not commas:
+            return {"age() of one argument"}
+    return set()
 
 
 def _names(found: Iterable[re.Match[str]]) -> set[str]:

@@ -1,0 +1,15 @@
+"""Events: what happened when, for whoever reads it at night."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from migrator.database.connect import Connection
+from migrator.database.session import execute
+
+
+def tell(conn: Connection, run: int, kind: str, detail: Mapping[str, object]) -> None:
+    """Record an event of a run."""
+    sql = "INSERT INTO migrator.event (run, kind, detail) VALUES (%s, %s, %s::jsonb)"
+    execute(conn, sql, (run, kind, json.dumps(dict(detail))))
