@@ -75,7 +75,7 @@ class RunRevision:
         Raises RefusedError M209 for a table in the way, with the difference.
         """
         with run.database.connect() as conn:
-            self._refuse_in_the_way(conn)
+            self.refuse_in_the_way(conn)
 
         def record(conn: Connection) -> None:
             lease.check(conn, run.lease)
@@ -122,8 +122,8 @@ class RunRevision:
         """List the tables it would create that are there already."""
         return tuple(one for one in self.makes if inventory.table(conn, one) is not None)
 
-    def _refuse_in_the_way(self, conn: Connection) -> None:
-        """Refuse when a table that is to be made is there already, naming the difference where it is known."""
+    def refuse_in_the_way(self, conn: Connection) -> None:
+        """Raise RefusedError M209 when a table that is to be made is there already, naming the difference where it is known."""
         for made in self.makes:
             found = inventory.table(conn, made)
             if found is None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 
 from migrator import hazards
 from migrator.database.connect import Connection
 from migrator.database.failures import SqlError, explained
 from migrator.database.session import transaction
 from migrator.engine.prepare import Prepared, prepare, target_relation
+from migrator.engine.projection.purity import words
 from migrator.ledger import install, lease, quarantine
 from migrator.ledger.quarantine import Entry, Selection
 from migrator.ledger.run import Listen, Run, Step
+from migrator.model.backfill import Backfill
 from migrator.model.errors import MigratorError, RefusedError, UsageError
+from migrator.model.expressions import Sql
 from migrator.model.step import Event, Phase, Plan, Report, State, StepReport
 from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
 from migrator.phases.backfill import CopyRows
@@ -60,9 +64,13 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
     return make_plan(desk.change, desk.database.shown, facts, made, foretold, dry_run=dry_run)
 
 
-def apply(desk: Desk, *, to: Phase = Phase.VERIFY, only: str | None = None, listen: Listen) -> Report:
+def apply(
+    desk: Desk, *, to: Phase = Phase.VERIFY, only: str | None = None, foresee: bool = False, listen: Listen
+) -> Report:
     """Take every Step that is not done, forward to a phase; whatever stops it, the same call goes on from there.
 
+    A wrong definition and a table in the way are refused before anything is written; `foresee` also judges definitions
+    by tables that are still to be made, on a scratch server, as `plan` does.
     Raises RefusedError M401 while another run holds the lease, M405 while a rollback is half done.
     """
     if to not in FORWARD:
@@ -71,6 +79,7 @@ def apply(desk: Desk, *, to: Phase = Phase.VERIFY, only: str | None = None, list
         known = ", ".join(one.name for one in desk.change.backfills)
         raise UsageError("M103", f"{desk.change.name} has no backfill {only!r}.", f"It has: {known}.")
     with explained(f"applying {desk.change.name}", desk.database.connect):
+        _foresee(desk, to, scratch=foresee)
         install_ledger(desk)
         with running(desk, f"apply --to {to}", listen) as (run, conn):
             facts = facts_of(conn, desk)
@@ -89,6 +98,31 @@ def apply(desk: Desk, *, to: Phase = Phase.VERIFY, only: str | None = None, list
             if not done and facts.state is State.VERIFIED:
                 return _report(desk, "apply", facts, [])
             return _verified(desk, run, conn, done, facts)
+
+
+def _foresee(desk: Desk, to: Phase, *, scratch: bool) -> None:
+    """Raise what is known to fail, while nothing is written yet."""
+    with desk.database.connect() as conn:
+        facts = facts_of(conn, desk)
+        if facts.undoing:
+            return
+        pending = [one for one in revision_steps(desk, facts) if one.name not in facts.applied]
+        blocked = any(one.in_the_way(conn) for one in pending)
+        declared = _declared(desk, facts) if scratch or blocked else Declared()
+        for step in pending:
+            replace(step, shapes=declared.shapes).refuse_in_the_way(conn)
+        if to is Phase.EXPAND:
+            return
+        made = {relation.name for step in pending for relation in step.makes}
+        judged = tuple(one for one in desk.change.backfills if not _reads(one, made))
+        with reading(conn, desk):
+            _prepare(conn, desk, facts, declared, only=judged)
+
+
+def _reads(backfill: Backfill, tables: Collection[str]) -> bool:
+    """Say whether a definition may read one of these tables, so that it cannot be judged before they are there."""
+    texts = [part.text for part in backfill.parts() if isinstance(part, Sql)]
+    return not {backfill.source, *(word for text in texts for word in words(text))}.isdisjoint(tables)
 
 
 def verify_counts(desk: Desk) -> Report:
@@ -232,7 +266,13 @@ def _declared(desk: Desk, facts: Facts) -> Declared:
 
 
 def _prepare(
-    conn: Connection, desk: Desk, facts: Facts, declared: Declared, *, blind: bool = False
+    conn: Connection,
+    desk: Desk,
+    facts: Facts,
+    declared: Declared,
+    *,
+    blind: bool = False,
+    only: Sequence[Backfill] | None = None,
 ) -> tuple[Prepared, ...]:
     path = desk.database.search_path
     filling = frozenset(
@@ -242,7 +282,7 @@ def _prepare(
     )
     return tuple(
         prepare(conn, desk.change, one, search_path=path, shapes=declared.shapes, filling=filling, blind=blind)
-        for one in desk.change.backfills
+        for one in (desk.change.backfills if only is None else only)
     )
 
 
@@ -259,12 +299,10 @@ def _comparison(desk: Desk, show: int = 20) -> CompareRows:
 
 
 def _refuse_faulty(conn: Connection, desk: Desk, facts: Facts) -> None:
-    """Compile the definitions against what the revisions will make, before any of them runs."""
-    if len(facts.applied) == len(facts.revisions):
-        return
-    declared = declare(desk, facts.applied)
-    with reading(conn, desk):
-        _prepare(conn, desk, facts, declared)
+    """Compile the definitions as far as the source tells, before any revision runs; `plan` also knows the targets."""
+    if len(facts.applied) < len(facts.revisions):
+        with reading(conn, desk):
+            _prepare(conn, desk, facts, Declared())
 
 
 def _expand(desk: Desk, run: Run, facts: Facts) -> list[StepReport]:

@@ -118,7 +118,7 @@ def test_finding_16_every_conflict_names_its_arbiter(database: str, tmp_path: Pa
     writing = prepared.writing()
     careful = [
         writing.careful(1, None, None, ends=True),
-        writing.contested(("1",)),
+        writing.contested(("1",), 1),
         writing.single(1, ("1",), "reason", "", "", ""),
     ]
     for statement in careful:

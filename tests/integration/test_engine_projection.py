@@ -416,26 +416,35 @@ def test_keys_of_every_type(database: str, tmp_path: Path, kind: str, values: li
 
 def test_a_definition_is_told_all_its_faults(database: str, tmp_path: Path) -> None:
     """Unknown columns, unfilled NOT NULL columns and clocks are refused with every fault named."""
-    desk = one_table(
-        tmp_path,
-        database,
-        target="note text, needed text NOT NULL, extra text",
-        backfills={MOVE: definition({"id": 'column("id")', "note": 'column("note")', "extr": 'column("nte")'})},
-    )
+    target = "note text, needed text NOT NULL, extra text"
+    fill = {"needed": "constant('')", "extra": "constant('')"}
+    run(one_table(tmp_path, database, target=target, fill=fill), to=Phase.EXPAND)
+    ddl = f"CREATE TABLE new (id bigint PRIMARY KEY, {target})"
+    wrong = definition({"id": 'column("id")', "note": 'column("note")', "extr": 'column("nte")'})
     with pytest.raises(MigratorError) as caught:
-        run(desk)
+        run(make_project(tmp_path, database, ddl_up=ddl, backfills={MOVE: wrong}))
     assert ("M113", True, True) == (caught.value.id, '"extr"' in caught.value.what, '"needed"' in caught.value.what)
-    desk = one_table_again(tmp_path, database, 'sql("now() || note")')
+    clock = definition({"id": 'column("id")', "note": """sql("now() || note")""", "needed": "constant('')"})
     with pytest.raises(MigratorError) as caught:
-        run(desk)
+        run(make_project(tmp_path, database, ddl_up=ddl, backfills={MOVE: clock}))
     assert ("M120", True) == (caught.value.id, "now" in caught.value.what)
 
 
-def one_table_again(tmp_path: Path, url: str, note: str) -> Desk:
-    """Write the project anew, over tables that are there."""
-    return make_project(
-        tmp_path,
-        url,
-        ddl_up="CREATE TABLE new (id bigint PRIMARY KEY, note text, needed text NOT NULL, extra text)",
-        backfills={MOVE: definition({"id": 'column("id")', "note": note, "needed": "constant('')"})},
+def test_a_dry_run_before_expand_knows_types_of_ones_own(database: str, tmp_path: Path) -> None:
+    """Enums, domains and composite types have other numbers on the scratch server, and are the same types."""
+    before = (
+        "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE DOMAIN small AS integer CHECK (VALUE < 100);"
+        "CREATE TYPE pair AS (a integer, b text)"
     )
+    desk = one_table(
+        tmp_path,
+        database,
+        before=before,
+        columns="m mood, ms mood[], p pair, s small, word text, number integer",
+        rows=[(1, "ok", "{sad}", "(1,x)", 5, "sad", 5), (2, None, None, None, None, "glad", 100)],
+        target="m mood, ms mood[], p pair, s small, word mood, number small",
+    )
+    foretold = terms(desk, planned=True)
+    assert {("moved", ""): 1, ("quarantined", "word: not a valid public.mood"): 1} == foretold
+    run(desk)
+    assert foretold == terms(desk)

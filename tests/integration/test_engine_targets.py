@@ -8,7 +8,18 @@ import pytest
 
 from migrator.model.errors import ConfigurationError
 from migrator.model.step import Phase
-from tests.support.projects import back, check, execute, one_table, rows_of, run, terms
+from tests.support.projects import (
+    MOVE,
+    back,
+    check,
+    definition,
+    execute,
+    make_project,
+    one_table,
+    rows_of,
+    run,
+    terms,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,16 +79,11 @@ def test_finding_25_generated_columns_are_left_out(database: str, tmp_path: Path
 
 def test_finding_25_a_generated_column_cannot_be_declared(database: str, tmp_path: Path) -> None:
     """A definition that fills a computed column is refused by the column's name, before anything is written."""
-    desk = one_table(
-        tmp_path,
-        database,
-        columns="note text, size integer",
-        rows=[(1, "x", 1)],
-        ddl_up="CREATE TABLE new (id bigint PRIMARY KEY, note text,"
-        " size integer GENERATED ALWAYS AS (length(note)) STORED)",
-    )
+    ddl = "CREATE TABLE new (id bigint PRIMARY KEY, note text, size integer GENERATED ALWAYS AS (length(note)) STORED)"
+    run(one_table(tmp_path, database, rows=[(1, "x")], ddl_up=ddl), to=Phase.EXPAND)
+    wrong = definition({"id": 'column("id")', "note": 'column("note")', "size": "constant(1)"})
     with pytest.raises(ConfigurationError, match='"size" of new is generated') as caught:
-        run(desk)
+        run(make_project(tmp_path, database, ddl_up=ddl, backfills={MOVE: wrong}))
     assert "M113" == caught.value.id
     assert [] == rows_of(database, "SELECT * FROM new")
 

@@ -70,7 +70,8 @@ STRANGER = "'00000000-0000-4000-8000-000000000001'"
 SECOND = f"""INSERT INTO pair_new SELECT {STRANGER}, number, name, note, tags, amount, at
     FROM pair_new WHERE number = {VICTIM}"""
 SWAPPED = f"""UPDATE pair_new AS a SET number = b.number, name = b.name, note = b.note, tags = b.tags,
-    amount = b.amount, at = b.at FROM pair_new AS b WHERE (a.number, b.number) IN (({VICTIM}, {OTHER}), ({OTHER}, {VICTIM}))"""
+    amount = b.amount, at = b.at FROM pair_new AS b
+    WHERE (a.number, b.number) IN (({VICTIM}, {OTHER}), ({OTHER}, {VICTIM}))"""
 
 FAULTS: dict[str, Fault] = {
     "a changed value": (f"UPDATE pair_new SET name = 'another' WHERE number = {VICTIM}", [altered(VICTIM, "name")]),

@@ -48,16 +48,19 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def at(tmp_path: Path, database_from: DatabaseFrom) -> Callable[[str, int], Desk]:
-    """Give a copy of the crowd with so many rows, as it is before expand, after it, or moved by an undisturbed run."""
+    """Give a copy of the crowd with so many rows, before expand, after it, or moved by an undisturbed run.
+
+    `moved` is what becomes of `expanded`, and `applied` what becomes of `before`, without rows of the application.
+    """
 
     def made(state: str, rows: int) -> Desk:
         def build(url: str) -> None:
             desk = crowd(tmp_path, url)
-            if state == "before":
+            if state in {"before", "applied"}:
                 build_source(url, rows)
             else:
                 build_expanded(desk, rows)
-            if state == "moved":
+            if state in {"moved", "applied"}:
                 run(desk, to=Phase.VERIFY)
 
         return crowd(tmp_path, database_from(f"the crowd of {rows} {state}", build))
@@ -83,10 +86,8 @@ def ends_as(desk: Desk, undisturbed: dict[str, tuple[int, str]]) -> None:
 
 def is_copying(desk: Desk) -> bool:
     """Say whether the copy has begun and is not at its end."""
-    found = rows_of(
-        desk.database.url, "SELECT count(*) FILTER (WHERE done), count(*) FILTER (WHERE NOT done) FROM migrator.range"
-    )
-    return found[0][0] > 0 and found[0][1] > 0
+    read = "SELECT sum(read) > 0 AND bool_or(NOT done) FROM migrator.range"
+    return rows_of(desk.database.url, read) == [(True,)]
 
 
 def test_the_crowd_has_rows_of_every_fate(at: Callable[[str, int], Desk]) -> None:
@@ -129,18 +130,17 @@ def test_killed_clients_with_two_workers_change_nothing(at: Callable[[str, int],
     ends_as(desk, undisturbed)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(6))
 def test_a_kill_during_expand_changes_nothing(seed: int, at: Callable[[str, int], Desk]) -> None:
     """A client killed somewhere before the first batch is followed by one that ends as if it were the first."""
-    undisturbed = at("before", FEW)
-    run(undisturbed, to=Phase.VERIFY)
+    undisturbed = fingerprint(at("applied", FEW).database.url)
     desk = at("before", FEW)
     chance = random.Random(seed)
     with Child("apply", desk.project.root, desk.database.url) as child:
         assert child.heard(chance.choice(["ready", "step expand", "step expand", "done expand"]))
         time.sleep(chance.uniform(0, 0.1))
         assert child.kill()
-    ends_as(desk, fingerprint(undisturbed.database.url))
+    ends_as(desk, undisturbed)
 
 
 def test_killed_rollbacks_end_as_before(at: Callable[[str, int], Desk]) -> None:
@@ -203,26 +203,30 @@ def arm(proxy: Proxy, moment: Moment | None, fault: Fault) -> Callable[[Event], 
     return listen
 
 
+def going(verb: Callable[[], object]) -> str:
+    """Say how far a verb went: to its end, or to which error of the world."""
+    try:
+        verb()
+    except WorldError as error:
+        return error.id
+    return "to its end"
+
+
 @pytest.mark.parametrize("fault", ["lose the answer", "lose the message"])
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_lost_commit_is_neither_lost_nor_doubled(
     moment: str, fault: Fault, at: Callable[[str, int], Desk], tmp_path: Path
 ) -> None:
     """The answer to one COMMIT is lost: the run goes on or stops with M307, and the end is that of no fault at all."""
-    undisturbed = at("before", FEW)
-    run(crowd(tmp_path, undisturbed.database.url, batch=100))
+    undisturbed = fingerprint(at("applied", FEW).database.url)
     url = at("before", FEW).database.url
     with Proxy(url) as proxy:
         desk = crowd(tmp_path, proxy.url, batch=100)
         listen = arm(proxy, MOMENTS[moment], fault)
-        try:
-            apply(desk, listen=listen)
-        except WorldError as error:
-            assert "M307" == error.id
-            assert error.cure
+        assert going(lambda: apply(desk, listen=listen)) in {"to its end", "M307"}
         assert proxy.happened.is_set()
     assert is_sound(url)
-    ends_as(crowd(tmp_path, url, batch=100), fingerprint(undisturbed.database.url))
+    ends_as(crowd(tmp_path, url, batch=100), undisturbed)
 
 
 def test_an_answer_lost_by_a_batch_stops_nothing(at: Callable[[str, int], Desk], tmp_path: Path) -> None:
@@ -262,10 +266,8 @@ def test_a_commit_lost_by_a_rollback_ends_as_before(
     with Proxy(url) as proxy:
         desk = crowd(tmp_path, proxy.url)
         accepted = [one.sentence for one in losses(desk) if one.rows]
-        try:
-            rollback(desk, lose=accepted, listen=arm(proxy, ("step", "backfill", 1), fault))
-        except WorldError as error:
-            assert "M307" == error.id
+        listen = arm(proxy, ("step", "backfill", 1), fault)
+        assert going(lambda: rollback(desk, lose=accepted, listen=listen)) in {"to its end", "M307"}
         assert proxy.happened.is_set()
     desk = crowd(tmp_path, url)
     rollback(desk, lose=[one.sentence for one in losses(desk) if one.rows], listen=silent)

@@ -158,10 +158,8 @@ def fingerprint(url: str) -> dict[str, tuple[int, str]]:
     whole = "md5(coalesce(string_agg(row, chr(10) ORDER BY row COLLATE \"C\"), ''))"
     with closing(psycopg.connect(url, autocommit=True)) as conn:
         conn.execute(b"SET TimeZone = 'UTC'")
-        return {
-            name: conn.execute(f"SELECT count(*), {whole} FROM ({sql.format(number=number)}) AS r(row)".encode()).fetchone()
-            for name, sql in EVERYTHING.items()
-        }
+        asked = {name: f"SELECT count(*), {whole} FROM ({sql}) AS r(row)" for name, sql in EVERYTHING.items()}
+        return {name: conn.execute(sql.format(number=number).encode()).fetchone() for name, sql in asked.items()}
 
 
 def is_sound(url: str) -> bool:
@@ -292,6 +290,11 @@ class Child:
                 self._said.put(None)
                 return
             self.lines.append(line)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
 
     @property
     def last(self) -> str:

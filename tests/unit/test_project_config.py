@@ -95,10 +95,10 @@ def test_every_key_is_read(read: Read) -> None:
 
 
 def test_a_missing_file_is_told_with_the_way_on(tmp_path: Path) -> None:
-    """A file that is not there is M101 and names `migrator init`."""
+    """A file that is not there is M101 and names `--config`."""
     with pytest.raises(ConfigurationError, match="M101") as caught:
         load(tmp_path / "migrator.toml")
-    assert "migrator init" in caught.value.cure
+    assert "--config" in caught.value.cure
 
 
 def test_a_directory_is_no_file(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_no_project_anywhere_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigurationError, match=r"M101 There is no migrator\.toml in") as caught:
         Project.find()
-    assert "migrator init" in caught.value.cure
+    assert "--config" in caught.value.cure
 
 
 def test_a_named_file_that_is_missing_is_told(tmp_path: Path) -> None:

@@ -61,6 +61,6 @@ def apply(
         run.show(foretold, plan_screen)
         return exits.of_plan(foretold)
     with listening(run) as listen:
-        report = use_cases.apply(desk, to=to or Phase.VERIFY, listen=listen)
+        report = use_cases.apply(desk, to=to or Phase.VERIFY, foresee=True, listen=listen)
     run.show(report, report_screen)
     return exits.of_report(report)

@@ -50,6 +50,6 @@ def backfill(
         quarantine_limit=quarantine_limit,
     )
     with listening(run) as listen:
-        report = use_cases.apply(desk, to=Phase.BACKFILL, only=only, listen=listen)
+        report = use_cases.apply(desk, to=Phase.BACKFILL, only=only, foresee=True, listen=listen)
     run.show(report, screen)
     return exits.of_report(report)

@@ -31,12 +31,17 @@ def catalog_of(conn: Connection) -> Catalog:
             raise failures.as_error(error, "reading the definition") from error
 
     @cache
-    def exists(name: str) -> bool:
-        return inventory.type_named(conn, name) is not None
+    def known(name: str) -> TypeOf | None:
+        return inventory.type_named(conn, name)
 
     @cache
     def context(source: int, target: int) -> CastContext:
         return inventory.cast_context(conn, source, target)
+
+    def context_of(source: TypeOf, target: TypeOf) -> CastContext:
+        """Ask by the numbers this server gives: a target still to be made was looked at on another one."""
+        here = target if target.builtin else known(target.name)
+        return context(source.oid, here.oid) if here and source.oid and here.oid else None
 
     def volatile(names: Collection[str]) -> set[str]:
         """List the names all of whose functions are volatile."""
@@ -49,8 +54,8 @@ def catalog_of(conn: Connection) -> Catalog:
 
     return Catalog(
         describe=describe,
-        cast_context=lambda source, target: context(source.oid, target.oid) if target.oid and source.oid else None,
-        type_exists=lambda wanted: wanted.builtin or exists(wanted.name),
+        cast_context=context_of,
+        type_exists=lambda wanted: wanted.builtin or known(wanted.name) is not None,
         volatile=volatile,
         input_check=_input_check(conn),
     )

@@ -95,7 +95,9 @@ def _by_text(raw: str, target: TypeOf, input_check: str | None) -> Cast:
 
 
 def _same(raw: str, source: TypeOf, target: TypeOf) -> Cast | None:
-    if source.oid == target.oid and target.modifier == -1 and target.kind != "d":
+    # By name: a table still to be made was looked at on another server, where types of one's own have other numbers.
+    alike = (source.schema, source.base) == (target.schema, target.base)
+    if alike and target.modifier == -1 and target.kind != "d":
         return Cast(raw)
     return None
 
