@@ -29,19 +29,16 @@ NO_SOUND = "coalesce(audio_filename, '') = '' AND NOT coalesce(trim_to_audio, fa
 SMALL_AND_SILENT = f"width = 512 AND height = 512 AND {NO_SOUND}"
 
 
-
 def output_begins(words: str) -> str:
-    """Write the condition that the output's own name, without its folders, begins with one of the words.
+    r"""Write the condition that the output's own name, without its folders, begins with one of the words.
 
-    A ComfyUI on Linux keeps a Windows prefix (plataforma\\lipsync1person) in the file name itself.
+    A ComfyUI on Linux keeps a Windows prefix (plataforma\lipsync1person) in the file name itself.
     """
     return rf"{FILE} ~ '(^|[\\/])({words})[^\\/]*$'"
 
 
 MASKS = sql("coalesce(audio_filename = 'multiple_masks_audio', false)")
-INPUT_IS_VIDEO = sql(
-    f"coalesce({output_begins('lipsyncv2v')}, false) OR coalesce({IMAGE} ~* '{VIDEO_ENDING}', false)"
-)
+INPUT_IS_VIDEO = sql(f"coalesce({output_begins('lipsyncv2v')}, false) OR coalesce({IMAGE} ~* '{VIDEO_ENDING}', false)")
 
 WORKFLOW = rules(
     "workflow",

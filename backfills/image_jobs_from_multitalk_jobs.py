@@ -20,9 +20,7 @@ backfill = Backfill(
     identity="id",
     merge="comfy_job_id",
     skip={
-        "every other workflow is a video job": elsewhere(
-            ~WORKFLOW.equals("img2img"), "video_jobs_from_multitalk_jobs"
-        ),
+        "every other workflow is a video job": elsewhere(~WORKFLOW.equals("img2img"), "video_jobs_from_multitalk_jobs"),
     },
     columns={
         "id": derived_uuid(),

@@ -53,9 +53,7 @@ backfill = Backfill(
     identity="id",
     merge="comfy_job_id",
     skip={
-        "img2img is an image job": elsewhere(
-            WORKFLOW.equals("img2img"), "image_jobs_from_multitalk_jobs"
-        ),
+        "img2img is an image job": elsewhere(WORKFLOW.equals("img2img"), "image_jobs_from_multitalk_jobs"),
     },
     columns={
         "id": derived_uuid(),

@@ -96,9 +96,7 @@ def configure(change: str, **target: Any) -> None:
         refuse_other_changes(change, steps)
         return steps
 
-    context.configure(
-        version_table=VERSION_TABLE, version_table_schema=VERSION_SCHEMA, fn=guarded, **target
-    )
+    context.configure(version_table=VERSION_TABLE, version_table_schema=VERSION_SCHEMA, fn=guarded, **target)
 
 
 def command_options() -> dict[str, Any]:
@@ -111,9 +109,7 @@ def command_options() -> dict[str, Any]:
 def refuse_other_changes(change: str, steps: Iterable[Any]) -> None:
     """Raise when a step belongs to another change, before the first step has run."""
     revisions = {name for step in steps for name in step.info.up_revision_ids}
-    foreign = sorted(
-        name for name in revisions if change not in context.script.get_revision(name).branch_labels
-    )
+    foreign = sorted(name for name in revisions if change not in context.script.get_revision(name).branch_labels)
     if foreign:
         message = f"Revision {', '.join(foreign)} does not belong to change {change}."
         raise CommandError(f"{message} Name the target as {change}@head or {change}@base.")

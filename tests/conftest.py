@@ -98,9 +98,7 @@ def database_from(
     `build(url)` fills the template the first time a process asks for the name, and only then.
     """
     with ExitStack() as stack:
-        yield lambda name, build: stack.enter_context(
-            databases.fresh(databases.template(name, build))
-        )
+        yield lambda name, build: stack.enter_context(databases.fresh(databases.template(name, build)))
 
 
 @pytest.fixture

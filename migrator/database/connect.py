@@ -56,9 +56,7 @@ class Database:
     def conninfo(self) -> str:
         """Write the whole connection string, secrets included."""
         said = urls.parts_of(self.url)
-        added = {
-            name: value for name, value in {**DEFAULTS, **KEEPALIVES}.items() if name not in said
-        }
+        added = {name: value for name, value in {**DEFAULTS, **KEEPALIVES}.items() if name not in said}
         if "PGCONNECT_TIMEOUT" in os.environ:
             added.pop("connect_timeout", None)
         return make_conninfo(urls.normalise(self.url), **added, client_encoding="utf8")
@@ -123,8 +121,7 @@ _CAUSES = (
         WorldError,
         "M309",
         "The server of {where} has no connection left: {reason}.",
-        "Close connections or raise max_connections (or the size of the pool), and run the same"
-        " command again.",
+        "Close connections or raise max_connections (or the size of the pool), and run the same command again.",
     ),
     _Cause(
         r"is starting up|is shutting down|in recovery mode|not (?:yet )?accepting",

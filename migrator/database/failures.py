@@ -138,16 +138,11 @@ def as_error(exc: BaseException, doing: str, connect: Connect | None = None) -> 
 
 
 def _not_got(doing: str, state: str, said: str) -> WorldError:
-    what = (
-        "a lock was not got in time"
-        if state == "55P03"
-        else f"another transaction was in the way ({said})"
-    )
+    what = "a lock was not got in time" if state == "55P03" else f"another transaction was in the way ({said})"
     return WorldError(
         "M301",
         f"While {doing}: {what}.",
-        "Run the same command again when the other transactions have ended, or allow a longer"
-        " lock_timeout.",
+        "Run the same command again when the other transactions have ended, or allow a longer lock_timeout.",
     )
 
 
@@ -164,25 +159,18 @@ def _lost(doing: str, said: str, state: str) -> WorldError:
     cure = "Run the same command again; what was committed stays, and it goes on from there."
     if state in {"25P03", "25P04", "57P05"}:
         cure = f"A timeout of the server ended it: raise it for this role. {cure}"
-    return WorldError(
-        "M307", f"While {doing}: the connection to the server was lost ({said}).", cure
-    )
+    return WorldError("M307", f"While {doing}: the connection to the server was lost ({said}).", cure)
 
 
 def _exhausted(doing: str, said: str, state: str) -> WorldError:
     cures = {
         "53100": "Make room on the server's disk; `migrator plan` shows how much a change needs.",
-        "53200": "Give the server more memory, or ask for less: smaller batches, fewer workers,"
-        " less work_mem.",
+        "53200": "Give the server more memory, or ask for less: smaller batches, fewer workers, less work_mem.",
         "53300": "Close connections or raise max_connections; fewer workers need fewer.",
         "53400": "Raise the limit that the message names (temp_file_limit, for example).",
     }
-    cure = cures.get(
-        state, "Look into the server's log first: this is about the machine, not about the data."
-    )
-    return WorldError(
-        "M309", f"While {doing}: {said} ({state}).", f"{cure} Then run the same command again."
-    )
+    cure = cures.get(state, "Look into the server's log first: this is about the machine, not about the data.")
+    return WorldError("M309", f"While {doing}: {said} ({state}).", f"{cure} Then run the same command again.")
 
 
 def _cancelled(doing: str, said: str) -> WorldError:
@@ -233,10 +221,7 @@ def _rights(doing: str, said: str, connect: Connect | None) -> UsageError:
         grant = _GRANTS.get(found["kind"], f"{lacking} ON TABLE")
         cure = f"GRANT {grant} {quote(found['name'])} TO {role}; then run the same command again."
     elif owner := _OWNER.search(said):
-        cure = (
-            f"Connect as the owner of {owner['kind']} {owner['name']}, or GRANT the owner's"
-            f" role to {role}."
-        )
+        cure = f"Connect as the owner of {owner['kind']} {owner['name']}, or GRANT the owner's role to {role}."
     else:
         cure = f"Give {role} the right that the message names, or connect as a role that has it."
     return UsageError("M306", f"While {doing}: {said}.", cure)
@@ -264,11 +249,7 @@ def _missing_rights(conn: Connection, name: str) -> str:
 
 
 def _other(doing: str, said: str, state: str, exc: BaseException) -> MigratorError:
-    about = (
-        f" on {exc.diag.table_name}"
-        if isinstance(exc, psycopg.Error) and exc.diag.table_name
-        else ""
-    )
+    about = f" on {exc.diag.table_name}" if isinstance(exc, psycopg.Error) and exc.diag.table_name else ""
     by = (
         f", constraint {exc.diag.constraint_name}"
         if isinstance(exc, psycopg.Error) and exc.diag.constraint_name
@@ -276,11 +257,7 @@ def _other(doing: str, said: str, state: str, exc: BaseException) -> MigratorErr
     )
     extra = f" {detail(exc)}" if detail(exc) else ""
     make = UsageError if kind(exc) is Failure.DEFINITION else WorldError
-    cure = (
-        "Mend the definition or the table that the message names, and run the same command again."
-    )
+    cure = "Mend the definition or the table that the message names, and run the same command again."
     if not state:
         cure = "Please report it: the server gave no SQLSTATE."
-    return make(
-        "M312", f"While {doing}: {said}{about}{by} (SQLSTATE {state or 'none'}).{extra}", cure
-    )
+    return make("M312", f"While {doing}: {said}{about}{by} (SQLSTATE {state or 'none'}).{extra}", cure)

@@ -141,9 +141,7 @@ def table(conn: Connection, relation: Relation) -> Table | None:
 
 def tables(conn: Connection, relations: Iterable[Relation]) -> dict[Relation, Table]:
     """Read several relations by one query; those that do not exist are left out."""
-    listed = ", ".join(
-        f"({literal(one.schema)}::name, {literal(one.name)}::name)" for one in relations
-    )
+    listed = ", ".join(f"({literal(one.schema)}::name, {literal(one.name)}::name)" for one in relations)
     if not listed:
         return {}
     found = [_table(one[0]) for one in catalog.ask_one(conn, f"{_QUERY} (VALUES {listed})")]
@@ -153,9 +151,7 @@ def tables(conn: Connection, relations: Iterable[Relation]) -> dict[Relation, Ta
 def _table(said: dict[str, Any]) -> Table:
     return Table(
         relation=Relation(said["schema"], said["name"]),
-        columns=tuple(
-            TableColumn(**{**one, "type": type_from(one["type"])}) for one in said["columns"] or ()
-        ),
+        columns=tuple(TableColumn(**{**one, "type": type_from(one["type"])}) for one in said["columns"] or ()),
         uniques=tuple(Unique(**_with_tuples(one)) for one in said["uniques"] or ()),
         checks=tuple(Check(**_with_tuples(one)) for one in said["checks"] or ()),
         foreign_keys=tuple(_foreign_key(one) for one in said["foreign_keys"] or ()),
@@ -163,10 +159,7 @@ def _table(said: dict[str, Any]) -> Table:
         triggers=tuple(Trigger(**one) for one in said["triggers"] or ()),
         indexes=tuple(said["indexes"] or ()),
         policies=tuple(Policy(**one) for one in said["policies"] or ()),
-        **{
-            name: said[name]
-            for name in ("oid", "kind", "row_security", "comment", "estimated_rows", "bytes")
-        },
+        **{name: said[name] for name in ("oid", "kind", "row_security", "comment", "estimated_rows", "bytes")},
     )
 
 

@@ -70,9 +70,7 @@ class Blocker:
         return f"{who}{by}, {state} for {self.age_seconds:.0f} s: {query}"
 
 
-def blockers(
-    conn: Connection, relation: Relation, *, mode: str = "AccessExclusiveLock"
-) -> list[Blocker]:
+def blockers(conn: Connection, relation: Relation, *, mode: str = "AccessExclusiveLock") -> list[Blocker]:
     """List who holds or awaits a lock on the relation in conflict with `mode`, oldest first."""
     found = rows(
         conn,
@@ -171,9 +169,7 @@ def _who(connect: Callable[[], Connection] | None, relations: Sequence[Relation]
 
 
 def _refused(error: psycopg.Error, doing: str, tries: int, who: list[Blocker]) -> WorldError:
-    reason = (
-        "a lock was not got" if failures.sqlstate(error) == "55P03" else failures.message(error)
-    )
+    reason = "a lock was not got" if failures.sqlstate(error) == "55P03" else failures.message(error)
     named = "; ".join(map(str, who[:SHOWN_BLOCKERS]))
     more = f" and {len(who) - SHOWN_BLOCKERS} more" if len(who) > SHOWN_BLOCKERS else ""
     blocking = f" In the way: {named}{more}." if who else ""
@@ -181,6 +177,5 @@ def _refused(error: psycopg.Error, doing: str, tries: int, who: list[Blocker]) -
     return WorldError(
         "M301",
         f"While {doing}: {reason}, tried {times}.{blocking}",
-        "Wait for these transactions to end or end them (pg_terminate_backend), and run the same"
-        " command again.",
+        "Wait for these transactions to end or end them (pg_terminate_backend), and run the same command again.",
     )

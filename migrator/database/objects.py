@@ -8,19 +8,14 @@ from migrator.database import catalog
 from migrator.database.connect import Connection
 
 # What belongs to an extension is described by the extension alone.
-_OWN = (
-    "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{of}'::regclass AND e.objid ="
-    " {oid} AND e.deptype = 'e')"
-)
+_OWN = "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{of}'::regclass AND e.objid = {oid} AND e.deptype = 'e')"
 
 _REL = "format('%I.%I', n.nspname, c.relname)"
 _CLASS = "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
 _KIND = """CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'f' THEN
     'foreign table'
     WHEN 'S' THEN 'sequence' ELSE 'table' END"""
-_TABLES = (
-    f"c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {_OWN.format(of='pg_class', oid='c.oid')}"
-)
+_TABLES = f"c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {_OWN.format(of='pg_class', oid='c.oid')}"
 _TRIGGER_STATES = """CASE {column} WHEN 'D' THEN ' [DISABLED]' WHEN 'A' THEN ' [ALWAYS]' WHEN 'R'
     THEN ' [REPLICA]'
     ELSE '' END"""
@@ -161,8 +156,7 @@ _GRANTS = (
         f"{_KIND} || ' ' || {_REL}",
         "c.relacl",
         "acldefault(CASE c.relkind WHEN 'S' THEN 's'::\"char\" ELSE 'r' END, c.relowner)",
-        f"(SELECT c.*, n.nspname FROM {_CLASS} WHERE {{here}} AND {_TABLES}) c, LATERAL (SELECT"
-        " c.nspname) n",
+        f"(SELECT c.*, n.nspname FROM {_CLASS} WHERE {{here}} AND {_TABLES}) c, LATERAL (SELECT c.nspname) n",
     ),
     _grants(
         "format('column %s.%I', format('%I.%I', c.nspname, c.relname), c.attname)",
@@ -173,8 +167,7 @@ _GRANTS = (
         f" AND NOT a.attisdropped WHERE {{here}} AND {_TABLES}) c",
     ),
     _grants(
-        "format('function %I.%I(%s)', f.nspname, f.proname,"
-        " pg_get_function_identity_arguments(f.oid))",
+        "format('function %I.%I(%s)', f.nspname, f.proname, pg_get_function_identity_arguments(f.oid))",
         "f.proacl",
         "acldefault('f', f.proowner)",
         "(SELECT n.nspname, f.* FROM pg_proc f JOIN pg_namespace n ON n.oid = f.pronamespace"

@@ -31,8 +31,7 @@ def committed_or_raise(xid: str, reconnect: Callable[[], Connection], lost: psyc
     raise WorldError(
         "M307",
         "The connection was lost during COMMIT, and the server could not say what became of it.",
-        "Run the same command again when the server is reachable; what was committed is found in"
-        " the ledger.",
+        "Run the same command again when the server is reachable; what was committed is found in the ledger.",
     ) from lost
 
 

@@ -82,9 +82,7 @@ def _chain(files: list[_File], named: _File) -> list[_File]:
         line.insert(0, before)
     while after := [one for one in files if line[-1].id in one.downs]:
         if len(after) > 1:
-            raise _no_line(
-                change, f"{' and '.join(sorted(one.id for one in after))} both follow {line[-1].id}"
-            )
+            raise _no_line(change, f"{' and '.join(sorted(one.id for one in after))} both follow {line[-1].id}")
         line.append(after[0])
     for one in line:
         if len(one.downs) > 1 or one.depends:
@@ -109,8 +107,7 @@ def _read(path: Path) -> _File | None:
         raise ConfigurationError(
             "M207",
             f"The revision {path} cannot be read: {error}.",
-            "revision, down_revision, branch_labels and depends_on must be plain strings, tuples"
-            " or None.",
+            "revision, down_revision, branch_labels and depends_on must be plain strings, tuples or None.",
         ) from error
     if not facts.get("revision"):
         return None
@@ -131,9 +128,7 @@ def _facts(body: Iterable[ast.stmt]) -> Iterator[tuple[str, Any]]:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in names:
                 yield name, ast.literal_eval(value)
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if (
-                name in names
-            ):
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if name in names:
                 yield name, ast.literal_eval(value)
 
 
@@ -153,10 +148,7 @@ def _idle(statement: ast.stmt) -> bool:
     match statement:
         case ast.Pass() | ast.Expr(value=ast.Constant()):
             return True
-        case ast.Raise(
-            exc=ast.Name(id="NotImplementedError")
-            | ast.Call(func=ast.Name(id="NotImplementedError"))
-        ):
+        case ast.Raise(exc=ast.Name(id="NotImplementedError") | ast.Call(func=ast.Name(id="NotImplementedError"))):
             return True
         case _:
             return False
@@ -177,6 +169,5 @@ def _no_line(change: str, why: str) -> ConfigurationError:
     return ConfigurationError(
         "M205",
         f"The revisions of {change} do not form one line from base to head: {why}.",
-        "Give every revision of a change the one before it as down_revision, and depend on no"
-        " other change.",
+        "Give every revision of a change the one before it as down_revision, and depend on no other change.",
     )

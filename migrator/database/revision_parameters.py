@@ -29,11 +29,7 @@ def given_parameters() -> Mapping[str, object]:
     if handed_over is not None:
         return cast("Mapping[str, object]", handed_over)
     arguments = context.get_x_argument(as_dictionary=True)
-    return {
-        key.removeprefix(PREFIX): value
-        for key, value in arguments.items()
-        if key.startswith(PREFIX)
-    }
+    return {key.removeprefix(PREFIX): value for key, value in arguments.items() if key.startswith(PREFIX)}
 
 
 def _as_type_of(default: Value, name: str, given: object) -> Value:

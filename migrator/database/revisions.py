@@ -128,14 +128,11 @@ def _chosen(directory: Path, change: str, revision_id: str, direction: Direction
     info = next((one for one in chain if one.id == revision_id), None)
     if info is None:
         known = ", ".join(one.id for one in chain)
-        raise ConfigurationError(
-            "M204", f"{change} has no revision {revision_id}.", f"It has: {known}."
-        )
+        raise ConfigurationError("M204", f"{change} has no revision {revision_id}.", f"It has: {known}.")
     if direction == "down" and not info.reversible:
         raise ConfigurationError(
             "M206",
-            f"Revision {info.id} ({info.doc or info.path.name}) has no downgrade that does"
-            " anything.",
+            f"Revision {info.id} ({info.doc or info.path.name}) has no downgrade that does anything.",
             f"Write downgrade() in {info.path}: it must take away what upgrade() made.",
         )
     return info
@@ -163,8 +160,7 @@ def _run(
             raise ConfigurationError(
                 "M203",
                 f"{directory / 'env.py'} did not run revision {info.id}.",
-                "env.py must use config.attributes['connection'] and"
-                " version_table_schema='migrator'.",
+                "env.py must use config.attributes['connection'] and version_table_schema='migrator'.",
             )
 
 
@@ -191,9 +187,7 @@ def _transaction(database: Database, lock_timeout_ms: int) -> Iterator[tuple[Alc
             yield connection, driver
 
 
-def _config(
-    directory: Path, change: str, parameters: Mapping[str, Any], said: io.StringIO
-) -> Config:
+def _config(directory: Path, change: str, parameters: Mapping[str, Any], said: io.StringIO) -> Config:
     from alembic.config import Config  # noqa: PLC0415 slow, and for these verbs only
 
     config = Config(output_buffer=said, stdout=io.StringIO())
@@ -237,18 +231,11 @@ def _check_turn(info: RevisionInfo, found: frozenset[str], direction: Direction)
     if direction == "down" and info.id not in found:
         raise RefusedError(
             "M208",
-            f"Revision {info.id} is not the last applied one of its change, so it cannot be"
-            " undone now.",
+            f"Revision {info.id} is not the last applied one of its change, so it cannot be undone now.",
             "Undo the revisions after it first.",
         )
-    if direction == "up" and (
-        info.id in found or (info.down is not None and info.down not in found)
-    ):
-        done = (
-            f"{info.id} is applied already"
-            if info.id in found
-            else f"{info.down} is not the last applied one"
-        )
+    if direction == "up" and (info.id in found or (info.down is not None and info.down not in found)):
+        done = f"{info.id} is applied already" if info.id in found else f"{info.down} is not the last applied one"
         raise RefusedError(
             "M208",
             f"It is not the turn of revision {info.id}: {done}.",

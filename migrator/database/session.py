@@ -96,10 +96,7 @@ def settings_with(
 
 def pins(settings: Mapping[str, str]) -> str:
     """Write the one statement that sets all of these until the end of the transaction."""
-    calls = (
-        f"pg_catalog.set_config({literal(name)}, {literal(value)}, true)"
-        for name, value in settings.items()
-    )
+    calls = (f"pg_catalog.set_config({literal(name)}, {literal(value)}, true)" for name, value in settings.items())
     return f"SELECT {', '.join(calls)}"
 
 
@@ -146,18 +143,14 @@ def results(conn: Connection, sql: str) -> list[list[Row]]:
 def text(sql: str) -> bytes:
     """Make SQL ready to be sent; a NUL would silently cut the statement off where it stands."""
     if "\0" in sql:
-        raise UsageError(
-            "M314", "An SQL text holds a NUL character.", "Take it out of the definition."
-        )
+        raise UsageError("M314", "An SQL text holds a NUL character.", "Take it out of the definition.")
     return sql.encode()
 
 
 def _temporary_last(search_path: str) -> str:
     """Look up temporary tables last: behind a pooler they may be those of another client."""
     names = [one.strip().strip('"') for one in search_path.split(",")]
-    return (
-        search_path if "pg_temp" in names or not search_path.strip() else f"{search_path}, pg_temp"
-    )
+    return search_path if "pg_temp" in names or not search_path.strip() else f"{search_path}, pg_temp"
 
 
 def _begin(
@@ -191,9 +184,7 @@ def _commit(conn: Connection, xid: str | None, reconnect: Callable[[], Connectio
             raise
         proof.committed_or_raise(xid, reconnect, lost)
         return
-    if (
-        status != "COMMIT"
-    ):  # the server answers ROLLBACK, without an error, after one that was swallowed
+    if status != "COMMIT":  # the server answers ROLLBACK, without an error, after one that was swallowed
         raise BugError(
             "M319",
             "The transaction had failed before its COMMIT, and nobody said so.",
@@ -205,6 +196,5 @@ def _wrote(error: psycopg.Error) -> UsageError:
     return UsageError(
         "M308",
         f"Something tried to write in a transaction that only reads: {error.diag.message_primary}.",
-        "A definition, a view or a function it calls changes data (a sequence counts); take that"
-        " out of it.",
+        "A definition, a view or a function it calls changes data (a sequence counts); take that out of it.",
     )

@@ -79,9 +79,7 @@ _OPTIONS = (
     "--lock-wait-timeout=5000",
 )
 
-_HEADING = re.compile(
-    r"^--\n-- Name: (?P<name>.*?); Type: (?P<kind>[A-Z ]+); Schema: .*\n--\n", re.MULTILINE
-)
+_HEADING = re.compile(r"^--\n-- Name: (?P<name>.*?); Type: (?P<kind>[A-Z ]+); Schema: .*\n--\n", re.MULTILINE)
 # Since August 2025 a dump is framed by two commands for psql, with a token of its own.
 _RESTRICT = re.compile(r"^\\restrict (\w+)$", re.MULTILINE)
 
@@ -116,11 +114,7 @@ def _dump(url: str, pg_dump: Path) -> str | ShapeUnavailable:
         return ShapeUnavailable(f"{pg_dump} cannot be run: {type(error).__name__}")
     if done.returncode != 0:
         said = failures.masked_text(" ".join(done.stderr.decode(errors="replace").split()))
-        key = (
-            "; the key of its client certificate has a password, which pg_dump cannot be given"
-            if hidden
-            else ""
-        )
+        key = "; the key of its client certificate has a password, which pg_dump cannot be given" if hidden else ""
         return ShapeUnavailable(f"pg_dump failed: {said}{key}")
     return done.stdout.decode()
 
@@ -129,9 +123,7 @@ def _entries(dump: str) -> Iterator[_Entry]:
     """Cut a dump into its objects; what stands before the first one are settings."""
     first = _HEADING.search(dump)
     token = _RESTRICT.search(dump, 0, first.start() if first else 0)
-    plain = (
-        re.sub(rf"^\\(?:un)?restrict {token[1]}$", "", dump, flags=re.MULTILINE) if token else dump
-    )
+    plain = re.sub(rf"^\\(?:un)?restrict {token[1]}$", "", dump, flags=re.MULTILINE) if token else dump
     found = list(_HEADING.finditer(plain))
     ends = [one.start() for one in found[1:]] + [len(plain)]
     for line in plain[: found[0].start()].splitlines() if found else ():
@@ -154,9 +146,7 @@ def _load(conn: Connection, entries: list[_Entry]) -> Shape | ShapeUnavailable:
     if needed:
         execute(conn, "ROLLBACK")
         first = next((one for one in left if one.kind == "EXTENSION"), needed[0])
-        return ShapeUnavailable(
-            f"{first.kind.lower()} {first.name} cannot be made there: {why[first]}"
-        )
+        return ShapeUnavailable(f"{first.kind.lower()} {first.name} cannot be made there: {why[first]}")
     execute(conn, "COMMIT")
     return Shape(tuple(f"{one.kind.lower()} {one.name}: {why[one]}" for one in left))
 
@@ -193,9 +183,7 @@ _STAND_INS = {
 
 def _stand_in(conn: Connection, entry: _Entry) -> bool:
     """Make functions of the right types for an extension that the scratch server lacks."""
-    found = re.search(
-        r'CREATE EXTENSION (?:IF NOT EXISTS )?"?([\w-]+)"? WITH SCHEMA "?([^";]+)"?;', entry.sql
-    )
+    found = re.search(r'CREATE EXTENSION (?:IF NOT EXISTS )?"?([\w-]+)"? WITH SCHEMA "?([^";]+)"?;', entry.sql)
     if entry.kind != "EXTENSION" or not found or found[1] not in _STAND_INS:
         return False
     with conn.transaction():

@@ -59,13 +59,8 @@ def types(conn: Connection, wanted: Iterable[tuple[int, int]]) -> list[TypeOf]:
     pairs = list(wanted)
     if not pairs:
         return []
-    listed = ", ".join(
-        f"({at}, {oid}::oid, {modifier})" for at, (oid, modifier) in enumerate(pairs)
-    )
-    query = (
-        f"SELECT {type_json('w.oid', 'w.modifier')} FROM (VALUES {listed}) w(at, oid,"
-        " modifier) ORDER BY w.at"
-    )
+    listed = ", ".join(f"({at}, {oid}::oid, {modifier})" for at, (oid, modifier) in enumerate(pairs))
+    query = f"SELECT {type_json('w.oid', 'w.modifier')} FROM (VALUES {listed}) w(at, oid, modifier) ORDER BY w.at"
     return [type_from(one[0]) for one in catalog.ask_one(conn, query)]
 
 
@@ -104,17 +99,13 @@ def type_named(conn: Connection, name: str) -> TypeOf | None:
         psycopg.errors.DataError,
     )
     try:
-        with (
-            conn.transaction()
-        ):  # a savepoint where a transaction is open, for it must outlive the error
+        with conn.transaction():  # a savepoint where a transaction is open, for it must outlive the error
             oid = value(conn, f"SELECT pg_catalog.to_regtype({literal(name)})::oid::int8")
             if oid is None:
                 return None
             # Only a result says the modifier; a domain, which shows there as the type under it,
             # has none.
-            _, shown, modifier = _result_types(
-                conn, f"SELECT CAST(NULL AS {name}) AS x WHERE false"
-            )[0]
+            _, shown, modifier = _result_types(conn, f"SELECT CAST(NULL AS {name}) AS x WHERE false")[0]
     except absent:
         return None
     return types(conn, [(oid, modifier if shown == oid else -1)])[0]
@@ -127,9 +118,7 @@ def cast_context(conn: Connection, from_oid: int, to_oid: int) -> Cast | None:
     """
     if from_oid == to_oid:
         return "i"
-    found: Cast | None = catalog.value(
-        conn, _cast_query(f"{int(from_oid)}::oid", f"{int(to_oid)}::oid")
-    )
+    found: Cast | None = catalog.value(conn, _cast_query(f"{int(from_oid)}::oid", f"{int(to_oid)}::oid"))
     return found
 
 

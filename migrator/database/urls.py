@@ -51,11 +51,7 @@ def normalise(url: str) -> str:
 
 def parts_of(url: str) -> dict[str, str]:
     """Take an address apart, by the names that libpq gives to its parts."""
-    return {
-        name: str(value)
-        for name, value in conninfo_to_dict(normalise(url)).items()
-        if value is not None
-    }
+    return {name: str(value) for name, value in conninfo_to_dict(normalise(url)).items() if value is not None}
 
 
 def for_sqlalchemy(url: str) -> str:
@@ -83,12 +79,8 @@ def masked(url: str) -> str:
     host, port = parts.pop("host", parts.pop("hostaddr", "")), parts.pop("port", "")
     place = f"{host}:{port}" if port else host
     database = parts.pop("dbname", "")
-    query = "&".join(
-        f"{name}={value if name in SHOWN else HIDDEN}" for name, value in parts.items()
-    )
-    return (
-        f"postgresql://{login}{'@' if login else ''}{place}/{database}{'?' if query else ''}{query}"
-    )
+    query = "&".join(f"{name}={value if name in SHOWN else HIDDEN}" for name, value in parts.items())
+    return f"postgresql://{login}{'@' if login else ''}{place}/{database}{'?' if query else ''}{query}"
 
 
 def database_name(url: str) -> str:

@@ -1,6 +1,6 @@
 """The one statement behind the Balances of a source: every table read once, put side by side by key.
 
-For each backfill n: `p` is its Projection, `q` its quarantine, `j` the two with provenance and target beside the source,
+For each backfill n: `p` is its Projection, `q` its quarantine, `j` both with provenance and target beside the source,
 one row for each key with the state it is in. States that do not belong together are misfits.
 """
 
@@ -62,7 +62,8 @@ def counts_sql(together: Sequence[Counted]) -> str:
         for n in range(len(together))
     ]
     parts += [
-        f"SELECT 'm', {n}, NULL, mark, NULL, count(*), NULL FROM p{n}, unnest(marks) AS mark WHERE code = {MOVED} GROUP BY mark"
+        f"SELECT 'm', {n}, NULL, mark, NULL, count(*), NULL FROM p{n}, unnest(marks) AS mark"
+        f" WHERE code = {MOVED} GROUP BY mark"
         for n, one in enumerate(together)
         if one.recorded is None
     ]
@@ -151,8 +152,9 @@ def _foretold(n: int, counted: Counted) -> str:
 
 
 def _raises(counted: Counted) -> str:
+    names = counted.key_names
     tests = [
-        " AND ".join(f"src.{name}::text = {literal(part)}" for name, part in zip(counted.key_names, one.key, strict=True))
+        " AND ".join(f"src.{name}::text = {literal(part)}" for name, part in zip(names, one.key, strict=True))
         for one in counted.raising
     ]
     return " OR ".join(f"({one})" for one in tests) or "false"

@@ -123,9 +123,7 @@ def _terms(counted: Counted, lines: Sequence[_Line]) -> list[Term]:
 def _term(projection: Projection, line: _Line) -> Term:
     outcome = Outcome("moved") if line.code is None else projection.outcome(line.code)
     if line.state in {"foretold", "skipped"}:
-        return Term(
-            disposition=outcome.disposition, rows=line.rows, reason=outcome.reason, elsewhere=outcome.elsewhere
-        )
+        return Term(disposition=outcome.disposition, rows=line.rows, reason=outcome.reason, elsewhere=outcome.elsewhere)
     if line.state == "pending":
         fate = f"quarantined: {outcome.reason}" if outcome.reason else "moved or merged"
         return Term(disposition="pending", rows=line.rows, reason=f"to be {fate}")

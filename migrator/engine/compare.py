@@ -56,7 +56,7 @@ class Compare:
         found: list[RowVerdict] = []
         compared = 0
         for lo, hi in self._ranges(conn):
-            read, verdicts = self._range(conn, lo, hi)
+            read, verdicts = self.compare_range(conn, lo, hi)
             compared += read
             counts.update(one.kind for one in verdicts)
             found += verdicts[: max(0, self.show - len(found))]
@@ -86,7 +86,8 @@ class Compare:
         for lo, hi, _ in bounds:
             yield lo, hi
 
-    def _range(self, conn: Connection, lo: Key | None, hi: Key | None) -> tuple[int, list[RowVerdict]]:
+    def compare_range(self, conn: Connection, lo: Key | None, hi: Key | None) -> tuple[int, list[RowVerdict]]:
+        """Compare the source keys within (lo, hi] by one statement; gives the rows read and what differs."""
         try:
             with transaction(conn, read_only=True, search_path=self.search_path, work_mem=WORK_MEM):
                 execute(conn, BY_INDEX)
@@ -103,7 +104,7 @@ class Compare:
         with transaction(conn, read_only=True, search_path=self.search_path):
             raising = raising_rows(conn, self._projection.without(self.writing.keyset.within(lo, hi)))
         writing = replace(self.writing, projection=without(self._projection, raising))
-        read, found = replace(self, writing=writing)._range(conn, lo, hi)
+        read, found = replace(self, writing=writing).compare_range(conn, lo, hi)
         keys = {one.key for one in raising}
         rest = [one for one in found if tuple(one.source_key.values()) not in keys]
         return read, rest + [self._verdict(f"pending: {one.reason}", list(one.key), []) for one in raising]
@@ -180,7 +181,8 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
     def _still_filled(self, of: str) -> str:
         """Write the condition that a row has, in the columns a merge completed, what was written there."""
         tests = [
-            f"COALESCE(kept.filled ->> {literal(name)} = {of}.{quote(name)}::text, NOT kept.filled ? {literal(name)}, true)"
+            f"COALESCE(kept.filled ->> {literal(name)} = {of}.{quote(name)}::text,"
+            f" NOT kept.filled ? {literal(name)}, true)"
             for name in self._projection.backfill.fills
         ]
         return f"({' AND '.join(tests)})" if tests else "true"
@@ -263,11 +265,7 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
         walked = Keyset.of_provenance(self.writing.recorded.provenance, projection.keys)
         merged = f"SELECT FROM {walked.relation} AS {walked.alias} WHERE {walked.at(key)} AND walked.kind = 'merged'"
         ours = {one.name for one in projection.recognised} | set(projection.backfill.fills)
-        pairs = ", ".join(
-            f"({literal(one.name)}, {literal(one.name in ours)}, ({image(one, f't.{quote(one.name)}')})::text, t.{quote(one.name)}::text,"
-            f" ({image(one, f'p.{quote(one.name)}')})::text, p.{quote(one.name)}::text)"
-            for one in projection.compared
-        )
+        pairs = ", ".join(_pair(one, ours=one.name in ours) for one in projection.compared)
         sql = (
             f"SELECT c.name, c.found, c.expected FROM ({projection.select(self.writing.keyset.at(key))}) AS p"
             f" JOIN {projection.target.relation.sql} AS t ON {identity}"
@@ -291,3 +289,10 @@ def _named(columns: tuple[TableColumn, ...], key: Sequence[str | None]) -> Mappi
 
 def _type(columns: tuple[TableColumn, ...], name: str) -> str:
     return next(one.type.name for one in columns if one.name == name)
+
+
+def _pair(column: TableColumn, *, ours: bool) -> str:
+    """Write one row of a VALUES list: name, whether a merge compares it, and image and text of target and Projection."""
+    found, expected = f"t.{quote(column.name)}", f"p.{quote(column.name)}"
+    sides = [f"({image(column, side)})::text, {side}::text" for side in (found, expected)]
+    return f"({literal(column.name)}, {literal(ours)}, {', '.join(sides)})"

@@ -83,7 +83,7 @@ class Line:
             self._conn.close()
 
 
-class _MissedRows(Exception):
+class _MissedRowsError(Exception):
     """A plain batch inserted fewer rows than it should have: something in the target swallowed some."""
 
 
@@ -202,7 +202,7 @@ class Copy:
             try:
                 step = self._batch(line, one_range, self.settings.batch_rows, careful=slow)
                 careful = max(0, careful - 1)
-            except (SqlError, _MissedRows) as error:
+            except (SqlError, _MissedRowsError) as error:
                 if not _is_row(error):
                     raise
                 careful = CAREFUL_FOR
@@ -361,7 +361,7 @@ class Copy:
         if held > limit:
             raise RefusedError(
                 "M404",
-                f"{self.writing.projection.backfill.name}: {held} rows wait in quarantine, more than the limit {limit}.",
+                f"{self.writing.projection.backfill.name}: {held:,} rows wait in quarantine, the limit is {limit:,}.",
                 "Look at them: migrator quarantine list. Then mend the definition, or raise quarantine_limit.",
             )
 
@@ -376,12 +376,12 @@ def _counted(found: Row | None, *, exact: bool) -> Counts:
     assert found is not None  # the statement is an aggregate
     read, moved, merged, skipped, quarantined, inserted = (int(number) for number in found)
     if exact and inserted != moved:
-        raise _MissedRows
+        raise _MissedRowsError
     return Counts(read, inserted, merged, skipped, quarantined)
 
 
-def _is_row(error: SqlError | _MissedRows) -> bool:
-    return isinstance(error, _MissedRows) or failures.kind(error) is Failure.ROW
+def _is_row(error: SqlError | _MissedRowsError) -> bool:
+    return isinstance(error, _MissedRowsError) or failures.kind(error) is Failure.ROW
 
 
 def _said(error: SqlError, backfill: int) -> tuple[str, str, str, str]:

@@ -65,9 +65,7 @@ def _search(
     if reason is None:
         return
     lo, hi = interval
-    rows = int(
-        value(conn, f"SELECT count(*) FROM {keyset.relation} AS {keyset.alias} WHERE {keyset.within(lo, hi)}")
-    )
+    rows = int(value(conn, f"SELECT count(*) FROM {keyset.relation} AS {keyset.alias} WHERE {keyset.within(lo, hi)}"))
     if rows <= 1:
         key = keyset.nth_after(conn, lo, hi, 1)
         found += [] if key is None else [Raising(key, reason)]
@@ -75,7 +73,7 @@ def _search(
             raise UsageError(
                 "M121",
                 f"{projection.backfill.name}: its SQL raises for more than {LIMIT:,} rows: {reason}.",
-                "Write the fragment so that it gives NULL where it cannot give a value, or quarantine such rows by name.",
+                "Write the fragment so that it gives NULL where there is no value, or quarantine such rows by name.",
             )
         return
     middle = keyset.nth_after(conn, lo, hi, rows // 2)

@@ -41,12 +41,12 @@ class Prepared:
         return Counted(projection=self.projection, recorded=self.recorded, provenances=self.provenances)
 
     def writing(self, run: int = 0) -> Writing:
-        """What copy and compare ask for."""
+        """Give what copy and compare ask for."""
         assert self.recorded is not None  # only a recorded backfill is written or compared
         return Writing(projection=self.projection, recorded=self.recorded, run=run)
 
     def image(self, server: int) -> Image:
-        """What is recorded of the definition."""
+        """Give what is recorded of the definition."""
         backfill = self.projection.backfill
         return Image(
             digest=self.change.definition_digest(backfill),
@@ -118,7 +118,8 @@ def find_source(conn: Connection, backfill: Backfill, search_path: str) -> Table
     found = inventory.table(conn, relation) if relation else None
     if found is None:
         near = inventory.similar(conn, backfill.source)
-        hint = f"Did you mean {' or '.join(near)}?" if near else "Look at the address of the database and its search_path."
+        nothing = "Look at the address of the database and its search_path."
+        hint = f"Did you mean {' or '.join(near)}?" if near else nothing
         where = backfill.path or backfill.name
         raise ConfigurationError("M111", f"{where}: there is no table {backfill.source}.", hint)
     return found

@@ -1,7 +1,7 @@
 """Keyset pagination over a source: positions, intervals and the Ranges a copy is cut into.
 
-Keys travel as text under pinned settings and are cast back to their own type, so any ordered type will do. A position is
-never NULL inside; None stands for "unbounded".
+Keys travel as text under pinned settings and are cast back to their own type, so any ordered type will do. A position
+is never NULL inside; None stands for "unbounded".
 """
 
 from __future__ import annotations

@@ -151,8 +151,8 @@ class Undo:
             for one in names
         )
         return (
-            f"restored AS (UPDATE {written.target.relation.sql} AS t SET {emptied} FROM b, migrator.before_image AS kept"
-            f" WHERE {kept} AND {written.same_row('b', 't')}),\n"
+            f"restored AS (UPDATE {written.target.relation.sql} AS t SET {emptied}"
+            f" FROM b, migrator.before_image AS kept WHERE {kept} AND {written.same_row('b', 't')}),\n"
             f"unkept AS (DELETE FROM migrator.before_image AS kept USING b WHERE {kept}),\n"
         )
 

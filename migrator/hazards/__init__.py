@@ -1,4 +1,4 @@
-"""Hazards: what is dangerous in a definition or around it, one rule per file, each with its cure in the user's names."""
+"""Hazards: what is dangerous in a definition or around it; one rule per file, with its cure in the user's names."""
 
 from __future__ import annotations
 

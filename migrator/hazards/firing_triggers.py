@@ -20,7 +20,6 @@ def find(prepared: Prepared) -> list[Hazard]:
         Hazard(
             id="H105",
             what=f"inserting into {target.relation} fires {', '.join(triggers)} for every row moved",
-            cure="look what they do, and guard them:"
-            f" WHEN (coalesce(current_setting('{GUARD}', true), '') = '')",
+            cure=f"look what they do, and guard them: WHEN (coalesce(current_setting('{GUARD}', true), '') = '')",
         )
     ]

@@ -14,6 +14,6 @@ def find(prepared: Prepared) -> list[Hazard]:
         Hazard(
             id="H101",
             what=f"types unchecked: the shape of {prepared.projection.target.relation} is not known before expand",
-            cure="give an empty scratch database (scratch_url in migrator.toml), or install the extra pg-migrator[demo]",
+            cure="give an empty scratch database (scratch_url in migrator.toml), or install pg-migrator[demo]",
         )
     ]

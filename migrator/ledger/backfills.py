@@ -139,7 +139,8 @@ def _definition(conn: Connection, id: int, image: Image) -> int:
     return int(
         value(
             conn,
-            "INSERT INTO migrator.definition (backfill, number, digest, facts, marks, compared, algorithm, server, tool)"
+            "INSERT INTO migrator.definition"
+            " (backfill, number, digest, facts, marks, compared, algorithm, server, tool)"
             " SELECT %s, coalesce(max(number), 0) + 1, %s, %s, %s, %s, %s, %s, %s"
             " FROM migrator.definition WHERE backfill = %s RETURNING number",
             (id, image.digest, image.facts, marks, columns, image.algorithm, image.server, __version__, id),

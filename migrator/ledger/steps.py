@@ -84,7 +84,9 @@ def forget(conn: Connection, change: str, phase: Phase, name: str | None = None)
     execute(conn, f"DELETE FROM migrator.step WHERE change = %s AND phase = %s{only}", given)
 
 
-def prove(conn: Connection, run: int, change: str, *, proven: bool, subject: Mapping[str, Any], evidence: object) -> None:
+def prove(
+    conn: Connection, run: int, change: str, *, proven: bool, subject: Mapping[str, Any], evidence: object
+) -> None:
     """Record a verdict of verify."""
     execute(
         conn,
@@ -95,7 +97,8 @@ def prove(conn: Connection, run: int, change: str, *, proven: bool, subject: Map
 
 def newest_proof(conn: Connection, change: str) -> Proof | None:
     """Find the newest verdict of verify."""
-    row = one(conn, "SELECT proven, subject, at FROM migrator.proof WHERE change = %s ORDER BY id DESC LIMIT 1", (change,))
+    newest = "SELECT proven, subject, at FROM migrator.proof WHERE change = %s ORDER BY id DESC LIMIT 1"
+    row = one(conn, newest, (change,))
     return None if row is None else Proof(proven=bool(row[0]), subject=json.loads(row[1]), at=row[2])
 
 

@@ -36,9 +36,9 @@ class Backfill:
     """How rows of `source` become rows of `target`: facts only, no loop.
 
     `key`: the source's unique column(s). `identity`: the target's unique column(s) which the source key determines.
-    `merge`: target column(s) by which a row of the new application is recognised; `fill`: columns of such a row that are
-    completed where they are NULL. `skip` and `quarantine`: named
-    conditions. `columns`: an Expression for each target column. `left_behind`: why a source column is not read.
+    `merge`: target column(s) by which a row of the new application is recognised; `fill`: columns of such a row that
+    are completed where they are NULL. `skip` and `quarantine`: named conditions. `columns`: an Expression for each
+    target column. `left_behind`: why a source column is not read.
     `volatile`: target columns that may differ between runs and are not compared.
     """
 

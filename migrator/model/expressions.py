@@ -28,9 +28,7 @@ class Predicate:
 
     def __bool__(self) -> bool:
         """Refuse `and`, `or` and `not`, which would silently drop one side."""
-        raise ConfigurationError(
-            "M110", "a condition has no truth of its own.", "Write & for and, ~ for not."
-        )
+        raise ConfigurationError("M110", "a condition has no truth of its own.", "Write & for and, ~ for not.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,8 +76,8 @@ class Unaccounted:
 class Balance:
     """Where every row of one backfill's source is, recomputed from the tables in one snapshot.
 
-    source = moved + merged + skipped + quarantined + dismissed + pending, and unaccounted must be 0. `recorded` is False
-    where the backfill never ran, and the terms say what will become of the rows.
+    source = moved + merged + skipped + quarantined + dismissed + pending, and unaccounted must be 0. `recorded` is
+    False where the backfill never ran, and the terms say what will become of the rows.
     """
 
     backfill: str

@@ -1,1 +1,1 @@
-"""The phases of a change's life: each file holds its kind of Step, do and undo together. They never import each other."""
+"""The phases of a change's life: each file holds its kind of Step, do and undo together."""

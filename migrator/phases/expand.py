@@ -123,7 +123,7 @@ class RunRevision:
         return tuple(one for one in self.makes if inventory.table(conn, one) is not None)
 
     def refuse_in_the_way(self, conn: Connection) -> None:
-        """Raise RefusedError M209 when a table that is to be made is there already, naming the difference where it is known."""
+        """Raise RefusedError M209 when a table to be made is there already, naming the difference where it is known."""
         for made in self.makes:
             found = inventory.table(conn, made)
             if found is None:
@@ -171,13 +171,14 @@ def differences(declared: Table, found: Table) -> list[str]:
         elif other.type.name != column.type.name:
             lines.append(f'column "{column.name}" is {other.type.name}, declared: {column.type.name}')
         elif other.not_null != column.not_null:
-            lines.append(f'column "{column.name}" is {_nullness(other.not_null)}, declared: {_nullness(column.not_null)}')
+            is_now, should = _nullness(other.not_null), _nullness(column.not_null)
+            lines.append(f'column "{column.name}" is {is_now}, declared: {should}')
     known = set(declared.names)
     lines += [f'column "{one.name}" is not declared' for one in found.columns if one.name not in known]
     wanted = {one.columns for one in declared.uniques}
-    lines += [f"unique key ({', '.join(one)}) is missing" for one in sorted(wanted - {u.columns for u in found.uniques})]
-    return lines
+    missing = sorted(wanted - {one.columns for one in found.uniques})
+    return lines + [f"unique key ({', '.join(one)}) is missing" for one in missing]
 
 
-def _nullness(not_null: bool) -> str:  # noqa: FBT001 -- a column's own word
+def _nullness(not_null: bool) -> str:
     return "NOT NULL" if not_null else "nullable"

@@ -60,7 +60,7 @@ class CompareRows:
         return f"compare {len(self.change.backfills)} backfills row by row, and balance every source"
 
     def preview(self) -> Preview:
-        """It only reads."""
+        """Say that it only reads."""
         return Preview(locks="none")
 
     def prove(self, conn: Connection, listen: Listen) -> Proof:
@@ -108,12 +108,13 @@ class CompareRows:
 
     def _compare(self, conn: Connection, prepared: Prepared, listen: Listen) -> Comparison:
         backfill = prepared.projection.backfill
-        done = 0
+        done, total = 0, prepared.projection.source.estimated_rows or None
 
         def progress(read: int) -> None:
             nonlocal done
             done += read
-            listen(Event(kind="progress", phase=self.phase, name=backfill.name, title=f"compare {backfill.name}", rows=done))
+            title = f"compare {backfill.name}"
+            listen(Event(kind="progress", phase=self.phase, name=backfill.name, title=title, rows=done, total=total))
 
         return Compare(
             writing=prepared.writing(),

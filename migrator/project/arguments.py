@@ -29,17 +29,12 @@ class Declared:
     needed: bool = False
 
 
-def declare(
-    backfills: Sequence[Backfill], revision_params: Mapping[str, str], *, change: str
-) -> dict[str, Declared]:
+def declare(backfills: Sequence[Backfill], revision_params: Mapping[str, str], *, change: str) -> dict[str, Declared]:
     """Collect what definitions declare, and what `revision_params` declares for revisions.
 
     Raises ConfigurationError (M106) where one name is declared in two ways.
     """
-    found = {
-        name: Declared(parameter=Parameter(name, KINDS[kind]))
-        for name, kind in revision_params.items()
-    }
+    found = {name: Declared(parameter=Parameter(name, KINDS[kind])) for name, kind in revision_params.items()}
     faults = []
     for backfill in backfills:
         needed = set(_needed(backfill))
@@ -117,9 +112,7 @@ def _unknown(names: Iterable[str], declared: Mapping[str, Declared]) -> Iterator
             yield Fault(where=name, what="nothing declares this parameter.", cure=cure.strip())
 
 
-def _value(
-    declared: Declared, value: Any, base: Path, *, spoken: bool
-) -> Content | Scalar | list[Fault] | None:
+def _value(declared: Declared, value: Any, base: Path, *, spoken: bool) -> Content | Scalar | list[Fault] | None:
     name, kind = declared.parameter.name, declared.parameter.kind
     if value is None:
         if not declared.needed or declared.parameter.default is not None:

@@ -126,16 +126,12 @@ def parse(path: Path) -> dict[str, Any]:
         raw = path.read_bytes()
     except OSError as error:
         cure = "Name the file with --config, or write one: docs/definitions.md shows how."
-        raise ConfigurationError(
-            "M101", f"{path} cannot be read: {error.strerror}.", cure
-        ) from None
+        raise ConfigurationError("M101", f"{path} cannot be read: {error.strerror}.", cure) from None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError(
-            "M101", f"{path}:{line} is not UTF-8.", "Save it as UTF-8."
-        ) from None
+        raise ConfigurationError("M101", f"{path}:{line} is not UTF-8.", "Save it as UTF-8.") from None
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -145,9 +141,7 @@ def parse(path: Path) -> dict[str, Any]:
 
 def _place(message: str, text: str) -> str:
     """Turn tomllib's `… (at line 3, column 7)` into `3:7: …`."""
-    found = re.fullmatch(
-        r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message, re.DOTALL
-    )
+    found = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message, re.DOTALL)
     if found is None:
         return f" {message}."
     lines = text.split("\n")

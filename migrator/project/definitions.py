@@ -144,9 +144,7 @@ def _raised(error: BaseException, package: str, file: Path) -> Fault:
     return Fault(where=place, what=f"{type(error).__name__}: {message}.", cure=cure)
 
 
-def _wrong_elsewhere(
-    backfill: Backfill, loaded: dict[str, Backfill], names: Sequence[str]
-) -> Iterator[Fault]:
+def _wrong_elsewhere(backfill: Backfill, loaded: dict[str, Backfill], names: Sequence[str]) -> Iterator[Fault]:
     """Find skips that send their rows to nobody; a file that failed to load is given the doubt."""
     for skip in backfill.skips:
         wanted = skip.elsewhere

@@ -104,14 +104,10 @@ class Project:
             foreign=table.foreign,
             backfills=backfills,
             settings=chosen,
-            arguments=arguments.resolve(
-                declared, table.params, params or {}, root=self.root, change=name
-            ),
+            arguments=arguments.resolve(declared, table.params, params or {}, root=self.root, change=name),
         )
 
-    def database_url(
-        self, change: Change | str | None = None, flag: str | None = None
-    ) -> DatabaseUrl:
+    def database_url(self, change: Change | str | None = None, flag: str | None = None) -> DatabaseUrl:
         """Say where the database of a change is, or the default one.
 
         A flag replaces the URL of whatever database, DATABASE_URL only that of `default`; both also

@@ -42,9 +42,7 @@ def _layers(config: Config, change: ChangeTable, backfill: str) -> Iterator[tupl
                 yield name, getattr(table, name)
 
 
-def _read(
-    said: Mapping[str, str], places: Mapping[str, str], faults: list[Fault]
-) -> dict[str, Any]:
+def _read(said: Mapping[str, str], places: Mapping[str, str], faults: list[Fault]) -> dict[str, Any]:
     try:
         return SpokenSettings.model_validate(said).model_dump(exclude_unset=True)
     except ValidationError as error:

@@ -87,8 +87,7 @@ def _chosen(directory: Path) -> Binaries:
     raise ServerError(
         "M321",
         f"{BINDIR_VARIABLE} names {directory}, where this user can run no initdb and postgres",
-        f"Point {BINDIR_VARIABLE} to the bin directory of a PostgreSQL that this user may read"
-        " and run, or unset it.",
+        f"Point {BINDIR_VARIABLE} to the bin directory of a PostgreSQL that this user may read and run, or unset it.",
     )
 
 

@@ -48,9 +48,7 @@ def initdb_arguments(data: Path, *, durable: bool) -> list[str]:
     return [*("-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"), *sync]
 
 
-def server_arguments(
-    data: Path, *, port: int, sockets: Path, durable: bool, settings: Mapping[str, str]
-) -> list[str]:
+def server_arguments(data: Path, *, port: int, sockets: Path, durable: bool, settings: Mapping[str, str]) -> list[str]:
     """Say how a server on a data directory is started; what crash tests rest on is not for sale."""
     kept = {**KEPT, "port": str(port), "unix_socket_directories": str(sockets)}
     if fixed := kept.keys() & settings.keys():

@@ -26,9 +26,7 @@ PROC = Path("/proc")
 POLL = 0.01
 
 
-def spawn(
-    account: Account, command: Sequence[str], *, output: IO[bytes], directory: Path
-) -> subprocess.Popen[bytes]:
+def spawn(account: Account, command: Sequence[str], *, output: IO[bytes], directory: Path) -> subprocess.Popen[bytes]:
     """Start a program that ends when this process ends, and leaves no zombie when it ends first.
 
     The kernel ties a child to the *thread* that forked it. Each child therefore has a thread of

@@ -85,9 +85,7 @@ def _still_to_come(balance: Balance) -> int:
 
 
 def _unread(prepared: Sequence[Prepared]) -> dict[str, tuple[str, ...]]:
-    return {
-        one.projection.backfill.name: one.projection.left_unread for one in prepared if one.projection.left_unread
-    }
+    return {one.projection.backfill.name: one.projection.left_unread for one in prepared if one.projection.left_unread}
 
 
 def _bytes_needed(prepared: Sequence[Prepared]) -> int | None:

@@ -74,4 +74,3 @@ def _reasons(facts: Facts, held: int) -> tuple[str, ...]:
         found.append(f"{held:,} rows wait in quarantine")
     found += facts.strangers
     return tuple(found)
-

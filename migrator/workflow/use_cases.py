@@ -276,9 +276,7 @@ def _prepare(
 ) -> tuple[Prepared, ...]:
     path = desk.database.search_path
     filling = frozenset(
-        target_relation(conn, one, path)
-        for one in desk.change.backfills
-        if not facts.done(Phase.BACKFILL, one.name)
+        target_relation(conn, one, path) for one in desk.change.backfills if not facts.done(Phase.BACKFILL, one.name)
     )
     return tuple(
         prepare(conn, desk.change, one, search_path=path, shapes=declared.shapes, filling=filling, blind=blind)

@@ -103,9 +103,7 @@ def test_a_host_that_does_not_exist() -> None:
 def test_a_server_that_never_answers() -> None:
     """M302 in the time the address allows, not after minutes."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        error = refused(
-            f"postgresql://u:wrong@127.0.0.1:{silent.getsockname()[1]}/db?connect_timeout=2"
-        )
+        error = refused(f"postgresql://u:wrong@127.0.0.1:{silent.getsockname()[1]}/db?connect_timeout=2")
     assert error.id == "M302"
 
 
@@ -122,18 +120,14 @@ def test_no_password(strict: Postgres) -> None:
     assert refused(address(strict, "O%27Brien")).id == "M303"
 
 
-def test_a_password_from_a_file(
-    strict: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_password_from_a_file(strict: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PGPASSFILE and PGSERVICEFILE work as for every other program."""
     passwords = tmp_path / "pgpass"
     passwords.write_text("*:*:*:O'Brien:right%40\n")
     passwords.chmod(0o600)
     monkeypatch.setenv("PGPASSFILE", str(passwords))
     services = tmp_path / "services"
-    services.write_text(
-        f"[here]\nhost=127.0.0.1\nport={port_of(strict)}\nuser=O'Brien\ndbname=postgres\n"
-    )
+    services.write_text(f"[here]\nhost=127.0.0.1\nport={port_of(strict)}\nuser=O'Brien\ndbname=postgres\n")
     monkeypatch.setenv("PGSERVICEFILE", str(services))
     with closing(Database(url="service=here").connect()) as conn:
         assert value(conn, "SELECT current_user") == "O'Brien"

@@ -26,8 +26,7 @@ def conn(database: str) -> Iterator[Connection]:
     with closing(Database(url=database).connect()) as opened:
         execute(
             opened,
-            f"CREATE TABLE {TABLE.sql} (id int PRIMARY KEY, email text UNIQUE, n int CHECK (n >"
-            " 0))",
+            f"CREATE TABLE {TABLE.sql} (id int PRIMARY KEY, email text UNIQUE, n int CHECK (n > 0))",
         )
         yield opened
 
@@ -59,9 +58,7 @@ def test_a_lock_is_not_got_and_the_blocker_is_named(conn: Connection, database: 
                 execute(conn, f"LOCK TABLE {TABLE.sql}")
 
         with pytest.raises(WorldError) as caught:
-            locks.with_lock_retries(
-                lock, doing="switching", tries=2, relations=[TABLE], connect=again
-            )
+            locks.with_lock_retries(lock, doing="switching", tries=2, relations=[TABLE], connect=again)
         found = locks.blockers(conn, TABLE)
     said = caught.value.what
     assert caught.value.id == "M301"
@@ -70,9 +67,7 @@ def test_a_lock_is_not_got_and_the_blocker_is_named(conn: Connection, database: 
     assert "secret" not in said
     assert {one.pid for one in found} == {pid}
     assert {one.mode for one in found} == {"AccessShareLock", "RowExclusiveLock"}
-    assert all(
-        one.granted and one.state == "idle in transaction" and one.age_seconds >= 0 for one in found
-    )
+    assert all(one.granted and one.state == "idle in transaction" and one.age_seconds >= 0 for one in found)
 
 
 def test_only_conflicting_locks_block(conn: Connection, database: str) -> None:
@@ -209,14 +204,11 @@ def as_user(killable: Postgres) -> Iterator[Callable[[], Connection]]:
     """Give connections of a role that owns nothing, beside tables of somebody else."""
     with closing(Database(url=killable.url()).connect()) as conn:
         execute(conn, 'CREATE ROLE "us%s er" LOGIN')
-        execute(
-            conn, 'CREATE TABLE "T %s" (x int); CREATE SCHEMA hidden; CREATE TABLE hidden.t (x int)'
-        )
+        execute(conn, 'CREATE TABLE "T %s" (x int); CREATE SCHEMA hidden; CREATE TABLE hidden.t (x int)')
         execute(conn, 'GRANT SELECT, UPDATE ON "T %s" TO "us%s er"; CREATE SEQUENCE s')
         execute(
             conn,
-            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE ALL ON FUNCTION f"
-            " FROM PUBLIC",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE ALL ON FUNCTION f FROM PUBLIC",
         )
         execute(conn, "CREATE TABLE secured (x int); ALTER TABLE secured ENABLE ROW LEVEL SECURITY")
         execute(conn, 'GRANT ALL ON secured TO "us%s er"; CREATE POLICY p ON secured USING (x > 1)')
@@ -235,9 +227,7 @@ def as_user(killable: Postgres) -> Iterator[Callable[[], Connection]]:
         ("CREATE ROLE x", "that the message names"),
     ],
 )
-def test_missing_rights_name_the_grant(
-    as_user: Callable[[], Connection], sql: str, cure: str
-) -> None:
+def test_missing_rights_name_the_grant(as_user: Callable[[], Connection], sql: str, cure: str) -> None:
     """M306 gives the statement that an administrator has to run."""
     with (
         closing(as_user()) as conn,

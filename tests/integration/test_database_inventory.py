@@ -61,9 +61,7 @@ SCHEMA = f"""
 """
 
 
-@pytest.fixture(
-    scope="module", params=find_all(), ids=lambda one: f"PostgreSQL {one.version.split()[0]}"
-)
+@pytest.fixture(scope="module", params=find_all(), ids=lambda one: f"PostgreSQL {one.version.split()[0]}")
 def url(request: pytest.FixtureRequest) -> Iterator[str]:
     """Give an address of a server of each version, with the schema above."""
     binaries: Binaries = request.param
@@ -77,9 +75,7 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
 def conn(url: str) -> Iterator[Connection]:
     """Connect with settings that would spoil every output, were they not pinned."""
     with closing(Database(url=url).connect()) as opened:
-        opened.execute(
-            "SET DateStyle = 'German'; SET TimeZone = 'Asia/Tokyo'; SET quote_all_identifiers = on"
-        )
+        opened.execute("SET DateStyle = 'German'; SET TimeZone = 'Asia/Tokyo'; SET quote_all_identifiers = on")
         yield opened
 
 
@@ -265,9 +261,7 @@ def test_the_search_path_and_the_settings_stay(conn: Connection) -> None:
     with transaction(conn, search_path='"Sch %s", public') as within:
         inventory.table(within, RELATION)
         assert value(within, "SHOW search_path") == '"Sch %s", public, pg_temp'
-        assert value(within, "SHOW jit") == value(
-            within, "SELECT reset_val FROM pg_settings WHERE name = 'jit'"
-        )
+        assert value(within, "SHOW jit") == value(within, "SELECT reset_val FROM pg_settings WHERE name = 'jit'")
 
 
 def test_a_name_is_found_along_the_search_path(conn: Connection) -> None:
@@ -303,9 +297,7 @@ def test_the_server_is_described(conn: Connection) -> None:
         False,
         False,
     )
-    assert facts.system_identifier == value(
-        conn, "SELECT system_identifier::text FROM pg_control_system()"
-    )
+    assert facts.system_identifier == value(conn, "SELECT system_identifier::text FROM pg_control_system()")
 
 
 def test_rights_are_those_of_the_role(conn: Connection) -> None:
@@ -328,13 +320,10 @@ def test_the_books_of_other_tools_are_reported(conn: Connection) -> None:
     with transaction(conn):
         execute(conn, "CREATE SCHEMA migrator; CREATE TABLE migrator.alembic_version (x int)")
         assert inventory.foreign_version_tables(conn) == []
-        execute(
-            conn, "CREATE TABLE alembic_version (x int); CREATE TABLE _prisma_migrations (x int)"
-        )
+        execute(conn, "CREATE TABLE alembic_version (x int); CREATE TABLE _prisma_migrations (x int)")
         execute(
             conn,
-            "CREATE SCHEMA supabase_migrations; CREATE TABLE"
-            " supabase_migrations.schema_migrations (x int)",
+            "CREATE SCHEMA supabase_migrations; CREATE TABLE supabase_migrations.schema_migrations (x int)",
         )
         said = inventory.foreign_version_tables(conn)
         assert [one.partition(" ")[0] for one in said] == [
@@ -344,8 +333,7 @@ def test_the_books_of_other_tools_are_reported(conn: Connection) -> None:
         ]
         execute(
             conn,
-            "DROP SCHEMA migrator, supabase_migrations CASCADE; DROP TABLE alembic_version,"
-            " _prisma_migrations",
+            "DROP SCHEMA migrator, supabase_migrations CASCADE; DROP TABLE alembic_version, _prisma_migrations",
         )
 
 
@@ -423,9 +411,7 @@ def test_types_are_found_by_their_text(conn: Connection, name: str, full: str | 
         ("text[]", "text", "io"),
     ],
 )
-def test_casts_are_known_as_postgresql_knows_them(
-    conn: Connection, one: str, other: str, context: str | None
-) -> None:
+def test_casts_are_known_as_postgresql_knows_them(conn: Connection, one: str, other: str, context: str | None) -> None:
     """Domains are seen through, arrays by their elements, texts go by input and output."""
     first, second = inventory.type_named(conn, one), inventory.type_named(conn, other)
     assert first is not None
@@ -450,10 +436,7 @@ def test_the_inventory_of_objects_is_complete(conn: Connection) -> None:
     assert "USING" in found[f'policy "p %s" on {full}']
     assert "RETURN new" in found['function public."f %s"()']
     assert found['type "Sch %s"."St:atus"'] == "ENUM ('new', '100%', 'it''s', ':x', '$1')"
-    assert (
-        found["type public.positive"]
-        == "DOMAIN integer NOT NULL CONSTRAINT positive_check CHECK ((VALUE > 0))"
-    )
+    assert found["type public.positive"] == "DOMAIN integer NOT NULL CONSTRAINT positive_check CHECK ((VALUE > 0))"
     assert found[f"row security of {full}"] == "ENABLED"
     assert found[f"comment on table {full}"] == "it's 100%"
     assert found[f"comment on table column {full}.code"] == "a :code"
@@ -486,8 +469,7 @@ CHANGES = [
     "ALTER TYPE \"Sch %s\".\"St:atus\" RENAME VALUE ':x' TO ':y'",
     f"CREATE STATISTICS st ON code, price FROM {SQL}",
     f"CREATE RULE r AS ON DELETE TO {SQL} DO INSTEAD NOTHING",
-    'CREATE OR REPLACE FUNCTION "f %s"() RETURNS trigger LANGUAGE plpgsql AS \'BEGIN RETURN old;'
-    " END'",
+    "CREATE OR REPLACE FUNCTION \"f %s\"() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN old; END'",
     'REVOKE ALL ON FUNCTION "f %s" FROM PUBLIC',
     "CREATE SEQUENCE loose",
     "CREATE SCHEMA empty",

@@ -82,9 +82,7 @@ def test_revisions_go_up_and_down_one_by_one(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Exactly one is applied or undone, the version table follows, stdout stays clean."""
-    write(
-        "a1", "op.execute('CREATE TABLE t (x int)'); print('chatter')", "op.execute('DROP TABLE t')"
-    )
+    write("a1", "op.execute('CREATE TABLE t (x int)'); print('chatter')", "op.execute('DROP TABLE t')")
     write("a2", "op.execute('CREATE TABLE u (x int)')", "op.execute('DROP TABLE u')")
     base, chain = Database(url=database), declared(directory, "one")
     before = inventory.objects(conn)
@@ -118,23 +116,14 @@ def test_the_settings_hold_inside_and_parameters_arrive(
         "pass",
     )
     execute(conn, "CREATE SCHEMA app")
-    revisions.upgrade(
-        Database(url=database, search_path="app"), directory, "one", "a1", {"p": "100%"}, 345
-    )
+    revisions.upgrade(Database(url=database, search_path="app"), directory, "one", "a1", {"p": "100%"}, 345)
     assert rows(conn, "SELECT * FROM app.t") == [("345ms", "UTC", "read committed", "100%")]
 
 
-def test_changes_do_not_touch_each_other(
-    conn: Connection, database: str, directory: Path, write: Write
-) -> None:
+def test_changes_do_not_touch_each_other(conn: Connection, database: str, directory: Path, write: Write) -> None:
     """Undoing the base of one change leaves the other applied."""
     write("a1", "op.execute('CREATE TABLE t (x int)')", "op.execute('DROP TABLE t')")
-    text = (
-        (directory / "versions" / "a1.py")
-        .read_text()
-        .replace('"a1"', '"b1"')
-        .replace("'one'", "'two'")
-    )
+    text = (directory / "versions" / "a1.py").read_text().replace('"a1"', '"b1"').replace("'one'", "'two'")
     (directory / "versions" / "b1.py").write_text(text.replace("TABLE t", "TABLE b"))
     base = Database(url=database)
     revisions.upgrade(base, directory, "one", "a1")
@@ -145,14 +134,11 @@ def test_changes_do_not_touch_each_other(
     assert inventory.find(conn, "b")
 
 
-def test_a_revision_that_fails_leaves_nothing(
-    conn: Connection, database: str, directory: Path, write: Write
-) -> None:
+def test_a_revision_that_fails_leaves_nothing(conn: Connection, database: str, directory: Path, write: Write) -> None:
     """M201 has the SQLSTATE and the statement; what went before is rolled back."""
     write(
         "a1",
-        "op.execute('CREATE TABLE t (x int)'); op.execute(\"ALTER TABLE nowhere ADD y text"
-        " DEFAULT 'x%'\")",
+        "op.execute('CREATE TABLE t (x int)'); op.execute(\"ALTER TABLE nowhere ADD y text DEFAULT 'x%'\")",
         "pass",
     )
     error = failed(database, directory)
@@ -214,9 +200,7 @@ def test_an_environment_that_runs_nothing_is_found(
     assert "env.py" in error.what
 
 
-def test_a_lock_that_is_not_got_can_be_retried(
-    conn: Connection, database: str, directory: Path, write: Write
-) -> None:
+def test_a_lock_that_is_not_got_can_be_retried(conn: Connection, database: str, directory: Path, write: Write) -> None:
     """It leaves as the error of psycopg which the retries know, soon, and nothing is applied."""
     execute(conn, "CREATE TABLE t (x int)")
     write("a1", "op.execute('ALTER TABLE t ADD y int')", "pass")
@@ -228,9 +212,7 @@ def test_a_lock_that_is_not_got_can_be_retried(
     revisions.upgrade(Database(url=database), directory, "one", "a1", lock_timeout_ms=20)
 
 
-def test_revisions_take_turns(
-    conn: Connection, database: str, directory: Path, write: Write
-) -> None:
+def test_revisions_take_turns(conn: Connection, database: str, directory: Path, write: Write) -> None:
     """M208 for one that is applied, one that comes too early, one that is not the last."""
     assert conn
     base = Database(url=database)
@@ -275,13 +257,9 @@ def test_a_server_that_is_down_is_said_so(directory: Path, write: Write) -> None
 
 def test_the_sql_is_written_without_a_database(directory: Path, write: Write) -> None:
     """What plan shows is the revision's SQL alone, in either direction, with its percent signs."""
-    write(
-        "a1", "op.execute(\"CREATE TABLE t (x text DEFAULT '100%')\")", "op.execute('DROP TABLE t')"
-    )
+    write("a1", "op.execute(\"CREATE TABLE t (x text DEFAULT '100%')\")", "op.execute('DROP TABLE t')")
     write("a2", "op.execute('CREATE TABLE u (x int)')", "op.execute('DROP TABLE u')")
-    assert (
-        revisions.offline_sql(directory, "one", "a1") == "CREATE TABLE t (x text DEFAULT '100%');\n"
-    )
+    assert revisions.offline_sql(directory, "one", "a1") == "CREATE TABLE t (x text DEFAULT '100%');\n"
     assert revisions.offline_sql(directory, "one", "a2") == "CREATE TABLE u (x int);\n"
     assert revisions.offline_sql(directory, "one", "a1", direction="down") == "DROP TABLE t;\n"
     assert revisions.offline_sql(directory, "one", "a2", {}, "down") == "DROP TABLE u;\n"

@@ -71,15 +71,9 @@ def test_a_nul_does_not_cut_a_statement_off(conn: Connection) -> None:
 
 def test_settings_hold_inside_and_do_not_leak(conn: Connection) -> None:
     """Every pin holds within the transaction and is gone after it, whatever the role has."""
-    conn.execute(
-        "SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'German'; SET IntervalStyle = 'iso_8601'"
-    )
-    conn.execute(
-        "SET extra_float_digits = -5; SET bytea_output = 'escape'; SET transform_null_equals = on"
-    )
-    conn.execute(
-        "SET search_path = pg_catalog; SET row_security = on; SET quote_all_identifiers = on"
-    )
+    conn.execute("SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'German'; SET IntervalStyle = 'iso_8601'")
+    conn.execute("SET extra_float_digits = -5; SET bytea_output = 'escape'; SET transform_null_equals = on")
+    conn.execute("SET search_path = pg_catalog; SET row_security = on; SET quote_all_identifiers = on")
     names = [
         *session.PINS,
         "search_path",
@@ -107,9 +101,7 @@ def test_settings_hold_inside_and_do_not_leak(conn: Connection) -> None:
         "migrator.applying": "it's :x %s",
     }
     after = {name: shown(conn, name) for name in names}
-    assert {name: one or None for name, one in after.items()} == {
-        name: one or None for name, one in before.items()
-    }
+    assert {name: one or None for name, one in after.items()} == {name: one or None for name, one in before.items()}
 
 
 def test_settings_do_not_leak_from_a_transaction_that_failed(conn: Connection) -> None:
@@ -132,9 +124,7 @@ def test_a_temporary_table_does_not_hide_a_real_one(conn: Connection) -> None:
         assert session.value(conn, "SELECT x FROM t") == "real"
 
 
-def test_it_commits_what_succeeds_and_rolls_back_what_raises(
-    conn: Connection, database: str
-) -> None:
+def test_it_commits_what_succeeds_and_rolls_back_what_raises(conn: Connection, database: str) -> None:
     """Only a block that ends without an error is kept."""
     session.execute(conn, "CREATE TABLE t (x int)")
     with session.transaction(conn):
@@ -254,9 +244,7 @@ def test_a_commit_that_never_arrived_is_told_apart(database: str) -> None:
     assert written(database) == []
 
 
-def test_a_transaction_that_hangs_is_ended_before_it_is_judged(
-    database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_transaction_that_hangs_is_ended_before_it_is_judged(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that still waits for its client is not left with our locks."""
     monkeypatch.setattr(proof, "PATIENCE", 0.3)
     prepare(database)
@@ -270,9 +258,7 @@ def test_a_transaction_that_hangs_is_ended_before_it_is_judged(
     assert written(database) == []
 
 
-def test_without_an_answer_nothing_is_claimed(
-    database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_an_answer_nothing_is_claimed(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the server stays away, the fate is unknown, and said to be."""
     with closing(Database(url=database).connect()) as conn:
         xid = str(session.value(conn, "SELECT pg_current_xact_id()::text"))

@@ -92,8 +92,7 @@ def test_what_no_type_hangs_on_may_be_left_out(
     """A policy for a role that the scratch server lacks is left out and named."""
     execute(
         source,
-        'CREATE ROLE "only here"; CREATE TABLE t (x int);'
-        ' CREATE POLICY p ON t TO "only here" USING (true)',
+        'CREATE ROLE "only here"; CREATE TABLE t (x int); CREATE POLICY p ON t TO "only here" USING (true)',
     )
     found = copy_schema(*pair, dump_of(servers))
     assert isinstance(found, Shape)
@@ -121,9 +120,7 @@ def test_a_missing_extension_is_named_or_stood_in_for(
     """uuid-ossp, which the scratch server lacks, is replaced by functions of the right types."""
     older = next((one for one in find_all() if one.version.startswith("15")), None)
     if older is None:
-        pytest.skip(
-            "needs a second PostgreSQL, with uuid-ossp and an extension that the first lacks"
-        )
+        pytest.skip("needs a second PostgreSQL, with uuid-ossp and an extension that the first lacks")
     with Postgres.start(older) as server:
         with closing(Database(url=server.url()).connect()) as conn:
             execute(conn, 'CREATE SCHEMA ext; CREATE EXTENSION "uuid-ossp" WITH SCHEMA ext')
@@ -132,8 +129,7 @@ def test_a_missing_extension_is_named_or_stood_in_for(
             assert isinstance(found, Shape)
             execute(
                 conn,
-                "CREATE COLLATION german (provider = icu, locale = 'de'); CREATE TABLE u (x text"
-                " COLLATE german)",
+                "CREATE COLLATION german (provider = icu, locale = 'de'); CREATE TABLE u (x text COLLATE german)",
             )
         with closing(Database(url=servers[1].url()).connect()) as conn:
             execute(conn, "DROP DATABASE here WITH (FORCE)")
@@ -143,9 +139,7 @@ def test_a_missing_extension_is_named_or_stood_in_for(
         assert "german" in found.reason
 
 
-def test_what_goes_wrong_is_a_reason_without_secrets(
-    servers: tuple[Postgres, Postgres], pair: tuple[str, str]
-) -> None:
+def test_what_goes_wrong_is_a_reason_without_secrets(servers: tuple[Postgres, Postgres], pair: tuple[str, str]) -> None:
     """No server, no program, an older program: each is a value, and none shows the password."""
     nowhere = "postgresql://u:secret@127.0.0.1:1/x"
     reasons = [
@@ -162,8 +156,7 @@ def test_the_password_is_not_on_the_command_line(tmp_path: Path) -> None:
     """Every user of the machine can read command lines, but not the environment."""
     program = tmp_path / "pg_dump"
     program.write_text(
-        f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\n'
-        f'echo "$PGPASSWORD" > {tmp_path}/password\nexit 1\n'
+        f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\necho "$PGPASSWORD" > {tmp_path}/password\nexit 1\n'
     )
     program.chmod(0o755)
     copy_schema("postgresql://u:se%20cret@h/db", "postgresql://h/x", program)

@@ -130,9 +130,7 @@ class TestDatabases:
     def test_template_in_use(self, database_from: From) -> None:
         """A connection that the builder has left open does not hinder the copies."""
         left_open: list[psycopg.Connection] = []
-        copy = database_from(
-            "a connection left open", lambda url: left_open.append(psycopg.connect(url))
-        )
+        copy = database_from("a connection left open", lambda url: left_open.append(psycopg.connect(url)))
 
         assert execute(copy, TABLES) == []
         left_open.pop().close()
@@ -171,9 +169,7 @@ class TestOptions:
 
     def test_no_server(self, run_pytest: RunPytest) -> None:
         """Without any server nothing is skipped: the run ends with 3 and the reasons."""
-        done = run_pytest(
-            MIGRATOR_TEST_PG="auto", MIGRATOR_PG_BINDIR="/nowhere", DOCKER_HOST="unix:///nowhere"
-        )
+        done = run_pytest(MIGRATOR_TEST_PG="auto", MIGRATOR_PG_BINDIR="/nowhere", DOCKER_HOST="unix:///nowhere")
 
         assert done.returncode == 3
         assert "no PostgreSQL for the tests" in done.stdout + done.stderr

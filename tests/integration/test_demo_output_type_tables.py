@@ -48,9 +48,7 @@ BY_PREFIX = f"""
     END"""
 SEVERAL = "(audio_filename = 'multiple_masks_audio' OR audio_filename LIKE '%,%')"
 VIDEO_INPUT = r"coalesce(image_filename ~* '\.(mp4|mov|webm)$', false)"
-SILENT_SQUARE = (
-    "((width, height) = (512, 512) AND coalesce(audio_filename, '') = '' AND NOT trim_to_audio)"
-)
+SILENT_SQUARE = "((width, height) = (512, 512) AND coalesce(audio_filename, '') = '' AND NOT trim_to_audio)"
 RULE = f"""
     CASE
         WHEN ({BY_PREFIX}) IS NOT NULL THEN 'filename prefix'
@@ -110,22 +108,14 @@ TARGET_COUNTS = {
     "rows": "true",
     "processing_time_flagged": NO_PLAUSIBLE_TIME,
     "processing_time_null": f"({SECONDS} IS NULL OR {NO_PLAUSIBLE_TIME})",
-    "input_image_urls_null": (
-        f"(coalesce(image_filename, '') = '' OR ({RECOVERED}) = 'video-lipsync')"
-    ),
+    "input_image_urls_null": (f"(coalesce(image_filename, '') = '' OR ({RECOVERED}) = 'video-lipsync')"),
     "input_audio_urls_null": "coalesce(audio_filename, '') IN ('', 'multiple_masks_audio')",
-    "input_video_urls_null": (
-        f"(coalesce(image_filename, '') = '' OR ({RECOVERED}) <> 'video-lipsync')"
-    ),
+    "input_video_urls_null": (f"(coalesce(image_filename, '') = '' OR ({RECOVERED}) <> 'video-lipsync')"),
     "output_urls_null": "coalesce(video_url, '') = ''",
     "audio_lists": f"(audio_filename LIKE '%,%' AND ({RECOVERED}) = 'lipsync-multi')",
-    "temp_output_type": (
-        f"(({RECOVERED}) = 'wan-i2v' OR {PREFIX} LIKE 'WanVideo2_1_InfiniteTalk%')"
-    ),
+    "temp_output_type": (f"(({RECOVERED}) = 'wan-i2v' OR {PREFIX} LIKE 'WanVideo2_1_InfiniteTalk%')"),
 }
-NEW_STATUS = (
-    "CASE status WHEN 'submitted' THEN 'pending' WHEN 'error' THEN 'failed' ELSE status END"
-)
+NEW_STATUS = "CASE status WHEN 'submitted' THEN 'pending' WHEN 'error' THEN 'failed' ELSE status END"
 STYLE_COUNTS = {
     "style_transfers": "true",
     "style_with_blob_urls": "source_image_url LIKE 'blob:%' AND style_image_url LIKE 'blob:%'",
@@ -336,13 +326,10 @@ def test_the_old_table_is_as_documented(old: str) -> None:
     indexes = query(old, "SELECT indexname FROM pg_indexes WHERE tablename = 'multitalk_jobs'")
     assert len(indexes) == 1 + 4
     policies = query(old, "SELECT tablename, policyname, roles, qual FROM pg_policies ORDER BY 1")
-    assert ("multitalk_jobs", "Allow all operations on multitalk_jobs", ["public"], "true") in (
-        policies
-    )
+    assert ("multitalk_jobs", "Allow all operations on multitalk_jobs", ["public"], "true") in (policies)
     shared = query(
         old,
-        "SELECT tgrelid::regclass::text FROM pg_trigger"
-        " WHERE tgfoid = 'update_updated_at_column'::regproc ORDER BY 1",
+        "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgfoid = 'update_updated_at_column'::regproc ORDER BY 1",
     )
     assert shared == [("datasets",), ("multitalk_jobs",)]
 
@@ -367,9 +354,7 @@ def test_the_new_application_knows_only_jobs_that_exist(database: str) -> None:
     with psycopg.connect(database) as connection:
         build_new_application_rows(connection)
     shared = "comfy_job_id IN (SELECT job_id FROM multitalk_jobs)"
-    assert counted(database, "video_jobs", {"shared": shared}) == {
-        "shared": planted_new(rows=160).video_jobs_shared
-    }
+    assert counted(database, "video_jobs", {"shared": shared}) == {"shared": planted_new(rows=160).video_jobs_shared}
 
 
 def test_dual_written_edits_come_when_asked_for(old: str) -> None:
@@ -509,9 +494,7 @@ def test_by_hand_a_database_must_be_given(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
-def test_every_usual_address_is_understood(
-    database: str, monkeypatch: pytest.MonkeyPatch, scheme: str
-) -> None:
+def test_every_usual_address_is_understood(database: str, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     """DATABASE_URL is taken in the forms that hosting services write it in."""
     monkeypatch.setenv("DATABASE_URL", f"{scheme}://{database.partition('://')[2]}")
     command.upgrade(alembic(f"change={CHANGE}", "param.allow_no_auth=true"), HEAD)
@@ -581,12 +564,8 @@ def test_the_tool_hands_over_parameters(database: str) -> None:
     assert query(database, "SELECT count(*) FROM image_jobs") == [(0,)]
 
 
-@pytest.mark.parametrize(
-    ("auth", "x_arguments"), [(True, ()), (False, ("param.allow_no_auth=true",))]
-)
-def test_the_printed_sql_does_what_upgrade_does(
-    databases: Any, *, auth: bool, x_arguments: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize(("auth", "x_arguments"), [(True, ()), (False, ("param.allow_no_auth=true",))])
+def test_the_printed_sql_does_what_upgrade_does(databases: Any, *, auth: bool, x_arguments: tuple[str, ...]) -> None:
     """A script made without a database gives the same schema, and its way back the old one."""
     with databases.fresh() as printed, databases.fresh() as upgraded:
         for url in (printed, upgraded):

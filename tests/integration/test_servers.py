@@ -47,9 +47,7 @@ def run(url: str, *statements: str) -> None:
 def only_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Leave the launcher one of its ways to run PostgreSQL."""
     every = accounts.ways
-    monkeypatch.setattr(
-        accounts, "ways", lambda *args: itertools.islice(every(*args), request.param, None)
-    )
+    monkeypatch.setattr(accounts, "ways", lambda *args: itertools.islice(every(*args), request.param, None))
     return int(request.param)
 
 
@@ -337,9 +335,7 @@ def as_nobody(python: str, directory: Path) -> str:
     nobody = pwd.getpwnam("nobody")
     command = [sys.executable, "-c", AS_NOBODY, str(nobody.pw_uid), str(nobody.pw_gid), python]
     environment = {**os.environ, binaries.BINDIR_VARIABLE: str(directory)}
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True
-    ).stdout.strip()
+    return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def open_to_nobody(program: str | Path) -> bool:
@@ -347,9 +343,7 @@ def open_to_nobody(program: str | Path) -> bool:
     user = "nobody" if AS_ROOT else None
     groups: list[str] | None = [] if AS_ROOT else None
     try:
-        subprocess.run(
-            [program, "--version"], user=user, extra_groups=groups, check=True, capture_output=True
-        )
+        subprocess.run([program, "--version"], user=user, extra_groups=groups, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         return False
     return True

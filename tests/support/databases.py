@@ -146,9 +146,7 @@ class Databases:
         self._made += 1
         name = f"{self._prefix}_{self._made}"
         self._server.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(template)
-            )
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
         )
         try:
             yield self._server.url(name)
@@ -175,16 +173,12 @@ class Databases:
 
     def _seal(self, database: str) -> None:
         """Close every connection to a template for good: with one open it cannot be copied."""
+        self._server.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(database)))
         self._server.execute(
-            sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(database))
-        )
-        self._server.execute(
-            sql.SQL(
-                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = {}"
-            ).format(sql.Literal(database))
+            sql.SQL("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = {}").format(
+                sql.Literal(database)
+            )
         )
 
     def _drop(self, name: str) -> None:
-        self._server.execute(
-            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-        )
+        self._server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -83,9 +83,7 @@ def test_values_are_hidden_and_names_are_not(said: str, shown: str) -> None:
 
 def test_a_query_is_shown_short_and_without_its_constants() -> None:
     """Neither quoted nor dollar-quoted constants of somebody's query are shown."""
-    shown = locks.shortened(
-        "SELECT *\n  FROM t WHERE a = 'it''s secret' AND b = $x$secret$x$ AND c = E'secret'"
-    )
+    shown = locks.shortened("SELECT *\n  FROM t WHERE a = 'it''s secret' AND b = $x$secret$x$ AND c = E'secret'")
     assert shown == "SELECT * FROM t WHERE a = '…' AND b = '…' AND c = '…'"
     assert len(locks.shortened("x" * 500)) == locks.SHOWN_QUERY
 

@@ -95,9 +95,7 @@ def refused(directory: Path, words: str) -> None:
     assert caught.value.id == "M205"
 
 
-@pytest.mark.parametrize(
-    "text", ["revision = make()", "revision = (", 'revision = "a"\ndown_revision = x']
-)
+@pytest.mark.parametrize("text", ["revision = make()", "revision = (", 'revision = "a"\ndown_revision = x'])
 def test_what_cannot_be_read_without_running_it_is_refused(tmp_path: Path, text: str) -> None:
     """M207 names the file."""
     (tmp_path / "versions").mkdir()
@@ -123,10 +121,7 @@ def test_our_own_revisions_are_read_as_alembic_reads_them() -> None:
     script = ScriptDirectory.from_config(config)
     assert labels(HERE)
     for label in labels(HERE):
-        chain = [
-            one.revision
-            for one in script.iterate_revisions(f"{label}@head", f"{label}@base", inclusive=True)
-        ]
+        chain = [one.revision for one in script.iterate_revisions(f"{label}@head", f"{label}@base", inclusive=True)]
         assert [one.id for one in declared(HERE, label)] == chain[::-1]
 
 

@@ -40,9 +40,7 @@ def test_the_driver_is_always_named_to_sqlalchemy(url: str) -> None:
 
 def test_special_characters_survive_the_way_to_sqlalchemy() -> None:
     """A password with every special character is the same on both sides."""
-    made = make_url(
-        urls.for_sqlalchemy("postgresql://u%40x:p%40%2F%3A%25s@h/my%20db?sslmode=require")
-    )
+    made = make_url(urls.for_sqlalchemy("postgresql://u%40x:p%40%2F%3A%25s@h/my%20db?sslmode=require"))
     assert (made.username, made.password, made.database) == ("u@x", "p@/:%s", "my db")
     assert dict(made.query) == {"sslmode": "require"}
 
@@ -103,9 +101,7 @@ def test_the_database_is_named_as_libpq_would(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_address_may_change_the_defaults() -> None:
     """What the address says about timeouts and names wins over ours; `options` is never added."""
-    said = urls.parts_of(
-        Database(url="postgresql://h/db?connect_timeout=3&application_name=x").conninfo()
-    )
+    said = urls.parts_of(Database(url="postgresql://h/db?connect_timeout=3&application_name=x").conninfo())
     assert (said["connect_timeout"], said["application_name"], said["client_encoding"]) == (
         "3",
         "x",

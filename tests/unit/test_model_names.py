@@ -43,9 +43,7 @@ def test_columns_are_quoted_and_qualified() -> None:
 
 def test_literals_mean_the_same_everywhere() -> None:
     """Backslashes take the form that no setting changes; what is no plain number is a text."""
-    assert ["NULL", "true", "false", "3", "-0.5"] == [
-        literal(one) for one in (None, True, False, 3, -0.5)
-    ]
+    assert ["NULL", "true", "false", "3", "-0.5"] == [literal(one) for one in (None, True, False, 3, -0.5)]
     assert "'it''s'" == literal("it's")
     assert "E'a\\\\b''c'" == literal("a\\b'c")
     assert ["'nan'::float8", "'-inf'::float8"] == [literal(float(one)) for one in ("nan", "-inf")]

@@ -58,9 +58,7 @@ def needs(kind: type) -> Backfill:
     return backfill(a=param("p", kind))
 
 
-@pytest.mark.parametrize(
-    ("kind", "value"), [(str, "a"), (int, 3), (float, 0.5), (bool, False), (str, "")]
-)
+@pytest.mark.parametrize(("kind", "value"), [(str, "a"), (int, 3), (float, 0.5), (bool, False), (str, "")])
 def test_a_typed_value_is_taken(kind: type, value: Any) -> None:
     """A value of the declared type is the argument."""
     assert {"p": value} == resolved(needs(kind), given={"p": value}).scalars
@@ -157,9 +155,7 @@ def test_a_file_that_may_be_left_out_is_no_argument() -> None:
     assert ({}, {}) == (resolved(one).files, resolved(one).scalars)
 
 
-@pytest.mark.parametrize(
-    "expression", [param("p"), taken(param("p")), array(taken(param("p"))), param("p", File)]
-)
+@pytest.mark.parametrize("expression", [param("p"), taken(param("p")), array(taken(param("p"))), param("p", File)])
 def test_a_value_nothing_stands_in_for_is_needed(expression: Any) -> None:
     """A column is never NULL only because a parameter was forgotten."""
     assert "p: a value is needed and none is given." in refused(backfill(a=expression))
@@ -183,9 +179,7 @@ def test_a_revision_parameter_is_declared_in_the_file() -> None:
     """What only a revision reads is declared by name and kind, and typed the same."""
     made = resolved(revision={"allow": "bool", "other": "int"}, said={"allow": "true"})
     assert {"allow": True, "other": None} == made.scalars
-    assert "allow: 'perhaps' is no bool." in refused(
-        revision={"allow": "bool"}, said={"allow": "perhaps"}
-    )
+    assert "allow: 'perhaps' is no bool." in refused(revision={"allow": "bool"}, said={"allow": "perhaps"})
 
 
 def test_two_declarations_of_one_name_must_agree() -> None:
@@ -214,9 +208,7 @@ def test_a_path_of_the_file_is_relative_to_it(tmp_path: Path) -> None:
     assert (tmp_path / "m.csv", (("a", "1"),)) == (made.files["p"].path, made.files["p"].rows)
 
 
-def test_a_spoken_path_is_relative_to_where_one_stands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_spoken_path_is_relative_to_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file named on the command line is found as the shell completes it."""
     (tmp_path / "m.csv").write_text("k,v\na,1\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -241,4 +233,4 @@ def test_no_spoken_text_makes_the_reader_fail(kind: type, text: str) -> None:
     try:
         resolved(needs(kind), said={"p": text})
     except ConfigurationError as error:
-        assert "M106" == error.id  # noqa: PT017 -- both outcomes are right
+        assert "M106" == error.id

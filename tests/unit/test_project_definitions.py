@@ -85,9 +85,7 @@ def test_loading_leaves_no_trace(directory: Path) -> None:
 
 def test_a_file_is_read_as_it_is_now(directory: Path) -> None:
     """A change of the same size within the same second is seen."""
-    assert ["old", "odd"] == [
-        made(directory, a=good(source=source))[0].source for source in ("old", "odd")
-    ]
+    assert ["old", "odd"] == [made(directory, a=good(source=source))[0].source for source in ("old", "odd")]
 
 
 def test_two_projects_may_use_the_same_names(tmp_path: Path) -> None:
@@ -99,9 +97,7 @@ def test_two_projects_may_use_the_same_names(tmp_path: Path) -> None:
         assert name == loaded.source
 
 
-def test_what_a_file_prints_stays_off_stdout(
-    directory: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_a_file_prints_stays_off_stdout(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A print in a definition goes to stderr, where it cannot spoil a result."""
     made(directory, a="print('hello')\n" + good())
     assert ("", "hello\n") == tuple(capsys.readouterr())
@@ -193,9 +189,7 @@ def test_elsewhere_may_name_a_backfill_of_the_same_source(directory: Path) -> No
         (sends_to("b"), "names 'b', whose source is odd, not old."),
     ],
 )
-def test_elsewhere_must_name_who_can_take_the_rows(
-    directory: Path, skip: str, expected: str
-) -> None:
+def test_elsewhere_must_name_who_can_take_the_rows(directory: Path, skip: str, expected: str) -> None:
     """Rows cannot be sent to themselves, to nobody, or to a backfill of another source."""
     said = refused(directory, a=good(skip=skip), b=good(source="odd"))
     assert expected in said

@@ -85,9 +85,7 @@ def test_what_is_left_behind_has_a_reason(change: Change) -> None:
         assert all(backfill.left_behind.values())
 
 
-def test_the_wheel_carries_the_documented_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_wheel_carries_the_documented_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Inside an installed package they lie in a directory of their own."""
     inside = tmp_path / "migrator" / "documented"
     (inside / "backfills").mkdir(parents=True)
@@ -96,9 +94,7 @@ def test_the_wheel_carries_the_documented_changes(
     assert ("inside",) == Project.documented().names()
 
 
-def test_an_installation_without_them_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_installation_without_them_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where they did not come along it is M101."""
     monkeypatch.setattr(migrator, "__file__", str(tmp_path / "migrator" / "__init__.py"))
     with pytest.raises(ConfigurationError, match="M101"):

@@ -118,9 +118,7 @@ def test_a_missing_file_and_a_directory_are_told(tmp_path: Path) -> None:
         assert [f"p: {path} {why} Name a CSV file with a header."] == [str(one) for one in made]
 
 
-def test_a_file_that_may_not_be_read_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the system refuses is told in its words."""
 
     def refuse(*_: object) -> None:
@@ -146,9 +144,7 @@ def test_a_long_file_weighs_no_more_than_its_rows(tmp_path: Path) -> None:
     assert peak < 500_000
 
 
-FIELD = st.text(
-    st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\r"), min_size=1
-).filter(str.strip)
+FIELD = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\r"), min_size=1).filter(str.strip)
 
 
 @given(st.dictionaries(FIELD, FIELD, min_size=1, max_size=8))

@@ -44,9 +44,7 @@ def project(tmp_path: Path) -> Project:
     return Project.find(tmp_path)
 
 
-def test_a_project_is_found_from_any_directory_inside(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_project_is_found_from_any_directory_inside(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is looked for in the working directory and all above it."""
     inside = project.root / "a" / "b"
     inside.mkdir(parents=True)
@@ -128,9 +126,7 @@ def test_an_address_hides_what_it_holds(project: Project) -> None:
     assert "DatabaseUrl('default')" == repr(project.database_url())
 
 
-def test_database_url_replaces_only_the_default(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_database_url_replaces_only_the_default(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """DATABASE_URL replaces `default`, with its direct way, and nothing else."""
     monkeypatch.setenv("DATABASE_URL", "postgresql://env/x")
     monkeypatch.setenv("STUDIO_URL", "postgresql://studio/x")

@@ -98,9 +98,7 @@ class TestBinaries:
 
         assert find().directory == usable
 
-    def test_named_but_unusable(
-        self, install: Installer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_named_but_unusable(self, install: Installer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A directory that was asked for by name is never replaced by another one."""
         install("packaged/17/bin", "17.2")
         monkeypatch.setenv(binaries.BINDIR_VARIABLE, str(tmp_path / "nothing"))
@@ -126,9 +124,7 @@ class TestBinaries:
 class TestRefusals:
     """What is refused before anything starts."""
 
-    def test_python_out_of_reach(
-        self, install: Installer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_python_out_of_reach(self, install: Installer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A user who may not run this Python is told so."""
         install("packaged/17/bin", "17.2")
         private = tmp_path / "python"

@@ -74,9 +74,7 @@ def build_legacy(
         _run(connection, "legacy_indexes.sql")
 
 
-def build_new_application_rows(
-    connection: Connection, *, seed: int = 1, dual_written: bool = False
-) -> None:
+def build_new_application_rows(connection: Connection, *, seed: int = 1, dual_written: bool = False) -> None:
     """Add the new application's rows to `video_jobs` and `image_jobs`, which expand has made.
 
     `dual_written=True` adds the twins of the last five `edited_images` too.

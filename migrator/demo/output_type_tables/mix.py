@@ -127,8 +127,7 @@ class Job:
 def _unfinished(job: Job, *statuses: str) -> list[Job]:
     """Leave out all that is written at the end: nobody ever saw one."""
     return [
-        replace(job, status=status, filename=None, subfolder=None, video=None, duration_ms=None)
-        for status in statuses
+        replace(job, status=status, filename=None, subfolder=None, video=None, duration_ms=None) for status in statuses
     ]
 
 
@@ -253,9 +252,7 @@ def _wan_i2v() -> list[Job]:
 
 
 def _img2img() -> list[Job]:
-    job = Job(
-        workflow=IMG2IMG, filename="img2img_#_.png", image_filename="photo_#.jpg", size=SQUARE
-    )
+    job = Job(workflow=IMG2IMG, filename="img2img_#_.png", image_filename="photo_#.jpg", size=SQUARE)
     return [
         *_unfinished(job, "processing"),
         *_unfinished(replace(job, audio_filename=""), "submitted"),

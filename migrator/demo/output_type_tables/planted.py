@@ -145,16 +145,12 @@ def planted(scale: int = 1, *, rows: int | None = None) -> Planted:
         rows=jobs.rows,
         workflow=jobs.by(lambda job: job.workflow, WORKFLOWS),
         status=jobs.by(lambda job: job.status, STATUSES),
-        filename_null=jobs.where(lambda job: job.filename is None).by(
-            lambda job: job.workflow, WORKFLOWS
-        ),
+        filename_null=jobs.where(lambda job: job.filename is None).by(lambda job: job.workflow, WORKFLOWS),
         filename_empty=jobs.count(lambda job: job.filename == ""),
         filename_windows=jobs.count(lambda job: "\\" in (job.filename or "")),
         infinite_talk=jobs.count(lambda job: (job.output_name or "").startswith(INFINITE_TALK)),
         video_url_null=jobs.count(lambda job: job.video is None),
-        video_url_null_though_completed=jobs.count(
-            lambda job: job.video is None and job.status == "completed"
-        ),
+        video_url_null_though_completed=jobs.count(lambda job: job.video is None and job.status == "completed"),
         video_url_empty=jobs.count(lambda job: job.video == ""),
         signed_urls=jobs.count(lambda job: job.video == "signed"),
         image_filename_null=jobs.count(lambda job: job.image_filename is None),
@@ -167,9 +163,7 @@ def planted(scale: int = 1, *, rows: int | None = None) -> Planted:
         short_job_ids=jobs.count(lambda job: job.short_id),
         skewed=jobs.count(lambda job: job.skewed),
         negative_durations=jobs.count(lambda job: (job.seen_duration_ms or 0) < 0),
-        durations_over_a_day=jobs.count(
-            lambda job: job.implausible and (job.seen_duration_ms or 0) > 0
-        ),
+        durations_over_a_day=jobs.count(lambda job: job.implausible and (job.seen_duration_ms or 0) > 0),
         half_second_durations=jobs.count(_ends_in_half_a_second),
         rule=jobs.by(lambda job: job.recovered[1], RULES),
         recovered=jobs.by(lambda job: job.recovered[0], WORKFLOWS),
@@ -194,9 +188,7 @@ class _Jobs:
 
     def __init__(self, rows: int, kept: Callable[[Job], bool] = lambda _job: True) -> None:
         whole, rest = divmod(rows, len(MIX))
-        self.times = [
-            (job, whole + (position < rest)) for position, job in enumerate(MIX) if kept(job)
-        ]
+        self.times = [(job, whole + (position < rest)) for position, job in enumerate(MIX) if kept(job)]
         self.total = rows
 
     @property
@@ -232,13 +224,9 @@ def _target(all_jobs: _Jobs, workflows: tuple[str, ...]) -> Target:
         rule=jobs.by(lambda job: job.recovered[1], RULES),
         processing_time_flagged=jobs.count(lambda job: job.implausible),
         processing_time_null=jobs.count(lambda job: job.implausible or job.duration_ms is None),
-        input_image_urls_null=jobs.count(
-            lambda job: not job.image_filename or job.recovered[0] == video_input
-        ),
+        input_image_urls_null=jobs.count(lambda job: not job.image_filename or job.recovered[0] == video_input),
         input_audio_urls_null=jobs.count(lambda job: job.audio_filename in {None, "", MASKS}),
-        input_video_urls_null=jobs.count(
-            lambda job: not job.image_filename or job.recovered[0] != video_input
-        ),
+        input_video_urls_null=jobs.count(lambda job: not job.image_filename or job.recovered[0] != video_input),
         output_urls_null=jobs.count(lambda job: not job.video),
         audio_lists=jobs.count(_has_list),
         temp_output_type=jobs.count(lambda job: job.temporary),

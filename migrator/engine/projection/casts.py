@@ -106,7 +106,8 @@ def _unknown_type(raw: str, source: TypeOf, target: TypeOf) -> Cast | None:
     if not is_textual(source):
         return Cast(f"({raw})::text")
     if target.labels:
-        return Cast(f"({raw})::text", f"({raw})::text = ANY ({text_array(target.labels)})", f"not a valid {target.name}")
+        known = f"({raw})::text = ANY ({text_array(target.labels)})"
+        return Cast(f"({raw})::text", known, f"not a valid {target.name}")
     return Cast(f"({raw})::text")
 
 

@@ -207,7 +207,7 @@ class _Compiler:
             if reads:
                 self.faults.add(
                     "M120",
-                    f"the fragment {part.text.strip()!r} calls {', '.join(sorted(reads))}, which can differ between runs.",
+                    f"the fragment {part.text.strip()!r} reads {', '.join(sorted(reads))}: it can differ between runs.",
                     "Use only what the source row says; a fixed value belongs in a parameter.",
                 )
         self.faults.raise_if_any()
@@ -308,7 +308,7 @@ class _Compiler:
         unready, exists = self.subject.unready, self.subject.target_exists
         found = [*judge.checks(self.backfill, self.target)]
         found += judge.foreign_keys(self.backfill, self.target, unready=unready)
-        return [*found, *judge.uniques(self.backfill, self.source, self.target, exists=exists)]
+        return [*found, *judge.uniques(self.backfill, self.target, exists=exists)]
 
     def _judgement(self, foretold: judge.Foretold) -> Judgement:
         return Judgement(code=self._outcome(Outcome("quarantined", foretold.reason)), when=foretold.when)
@@ -340,7 +340,7 @@ class _Compiler:
         return f"array_remove(ARRAY[{', '.join(elements)}]::smallint[], NULL)" if elements else "'{}'::smallint[]"
 
     def _rule_mark(self, step: str, texts: tuple[str, ...]) -> str:
-        """Number the rules of one step in a row, so that the number that fired gives the mark by adding."""
+        """Give the rules of one step numbers in a row, so that the one that fired gives the mark by adding."""
         start = len(self.marks)
         self.marks += texts
         return f"CASE WHEN {step} > 0 THEN {start} + {step} END"

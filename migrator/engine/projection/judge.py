@@ -55,8 +55,8 @@ def _points_nowhere(key: ForeignKey, target: Table) -> str:
     return f"{given} AND NOT EXISTS (SELECT FROM {key.references.sql} AS pointed WHERE {same})"
 
 
-def uniques(backfill: Backfill, source: Table, target: Table, *, exists: bool) -> Iterator[Foretold]:
-    """Foretell values that another row of the target holds already, for unique keys other than identity and merge."""
+def uniques(backfill: Backfill, target: Table, *, exists: bool) -> Iterator[Foretold]:
+    """Foretell values that another row of the target holds, for unique keys other than identity and merge."""
     known = ({*backfill.identities}, {*backfill.merges})
     alias = quote(target.relation.name)
     for one in target.uniques:

@@ -131,10 +131,10 @@ class Projection:
         columns = ", ".join(f"{alias}.{quote(one.name)}" for one in self.columns)
         keys = ", ".join(self.key_columns(alias))
         hold = ", ".join(["judged.*", f"{self._digest()} AS {quote(DIGEST)}"])
-        return (
-            f"SELECT {hold} FROM (SELECT {keys}, {self._code(merging, foretelling)} AS {quote(CODE)}, {alias}.{quote(DETAIL)},"
-            f" {alias}.{quote(MARKS)}, {columns}, {into}\n FROM ({self._cast(where)}) AS {alias} {joins} OFFSET 0) AS judged"
-        )
+        values = [keys, f"{self._code(merging, foretelling)} AS {quote(CODE)}"]
+        values += [f"{alias}.{quote(DETAIL)}", f"{alias}.{quote(MARKS)}", columns, into]
+        judged = f"SELECT {', '.join(values)}\n FROM ({self._cast(where)}) AS {alias} {joins} OFFSET 0"
+        return f"SELECT {hold} FROM ({judged}) AS judged"
 
     def limited_to(self, provenances: Iterable[str]) -> Projection:
         """Give the same Projection knowing which provenance tables exist."""
@@ -147,9 +147,7 @@ class Projection:
     def raw(self, where: str = "true") -> str:
         """Give the first layer: values as the definition writes them, in their own types."""
         alias = self.source_alias
-        keys = [
-            f"{alias}.{quote(one.name)} AS {quote(f'{KEY}{number}')}" for number, one in enumerate(self.keys, 1)
-        ]
+        keys = [f"{alias}.{quote(one.name)} AS {quote(f'{KEY}{number}')}" for number, one in enumerate(self.keys, 1)]
         values = [f"{text} AS {quote(name)}" for name, text in self.raw_values]
         steps = "\n  ".join(self.raw_steps)
         rows = f"{self.source.relation.sql} AS {alias}"
@@ -228,9 +226,7 @@ class Projection:
         identity = [quote(one.name) for one in self.identity]
         named = [f"candidate.{one} AS {quote(f'~id{n}')}" for n, one in enumerate(identity, 1)]
         named += [f"candidate.{quote(one)} AS {quote(f'~by{n}')}" for n, one in enumerate(by, 1)]
-        on = " AND ".join(
-            f"{quote(name)}.{quote(f'~by{n}')} = {alias}.{quote(one)}" for n, one in enumerate(by, 1)
-        )
+        on = " AND ".join(f"{quote(name)}.{quote(f'~by{n}')} = {alias}.{quote(one)}" for n, one in enumerate(by, 1))
         once, where = "", ""
         if not self.target.unique_over(tuple(by)):
             first = ", ".join(f"candidate.{quote(one)}" for one in by)

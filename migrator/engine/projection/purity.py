@@ -70,6 +70,5 @@ def _age_of_today(fragment: str) -> set[str]:
 
 def _names(found: Iterable[re.Match[str]]) -> set[str]:
     return {
-        match["quoted"].replace('""', '"') if match["quoted"] is not None else match["plain"].lower()
-        for match in found
+        match["quoted"].replace('""', '"') if match["quoted"] is not None else match["plain"].lower() for match in found
     }

@@ -91,8 +91,7 @@ class Translator:
     def deciding_rules(self) -> dict[str, tuple[str, ...]]:
         """List the named rules met so far: for each step the texts of its rules, in the order of their numbers."""
         return {
-            step: tuple(f"{tried.name}: {one.name}" for one in tried.rules)
-            for tried, step in self._rule_marks.items()
+            step: tuple(f"{tried.name}: {one.name}" for one in tried.rules) for tried, step in self._rule_marks.items()
         }
 
     def _column(self, wanted: ex.Column) -> Piece:
