@@ -292,7 +292,7 @@ def _type(columns: tuple[TableColumn, ...], name: str) -> str:
 
 
 def _pair(column: TableColumn, *, ours: bool) -> str:
-    """Write one row of a VALUES list: name, whether a merge compares it, and image and text of target and Projection."""
+    """Write one row of VALUES: name, whether a merge compares it, image and text of target and of Projection."""
     found, expected = f"t.{quote(column.name)}", f"p.{quote(column.name)}"
     sides = [f"({image(column, side)})::text, {side}::text" for side in (found, expected)]
     return f"({literal(column.name)}, {literal(ours)}, {', '.join(sides)})"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from migrator.database.server import ServerFacts
 from migrator.engine.prepare import Prepared
-from migrator.hazards import firing_triggers, isolation, ownerless_rows, unchecked_types
+from migrator.hazards import firing_triggers, isolation, ownerless_rows, risky_ddl, unchecked_types
 from migrator.model.step import Hazard
 
 
-def find(server: ServerFacts, prepared: Sequence[Prepared]) -> tuple[Hazard, ...]:
-    """Ask every rule; what is said twice is kept once."""
+def find(
+    server: ServerFacts, prepared: Sequence[Prepared], revisions: Mapping[str, str] | None = None
+) -> tuple[Hazard, ...]:
+    """Ask every rule; what is said twice is kept once. `revisions` is the SQL of those still to run, by name."""
     found: Iterable[Hazard] = (
         *isolation.find(server),
+        *risky_ddl.find(revisions or {}, server.major),
         *(hazard for one in prepared for hazard in unchecked_types.find(one)),
         *(hazard for one in prepared for hazard in ownerless_rows.find(one)),
         *(hazard for one in prepared for hazard in firing_triggers.find(one)),

@@ -50,17 +50,19 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
             prepared = _prepare(conn, desk, facts, declared, blind=blind)
         balances, sources = balances_of(conn, prepared, desk.database.search_path) if count else ((), ())
     unchecked = declared.reason and not all(one.checked for one in prepared)
+    revisions = revision_steps(desk, facts, declared)
+    pending = {one.title: "\n".join(one.preview().sql) for one in revisions if one.name not in facts.applied}
     foretold = Foretold(
         prepared=prepared,
         balances=balances,
         sources=sources,
-        hazards=hazards.find(facts.server, prepared),
+        hazards=hazards.find(facts.server, prepared, pending),
         notes=(
             *((f"types unchecked: {declared.reason}",) if unchecked else ()),
             *((BLIND,) if blind else ()),
         ),
     )
-    made = [*revision_steps(desk, facts, declared), *_copies(desk, prepared), _comparison(desk)]
+    made = [*revisions, *_copies(desk, prepared), _comparison(desk)]
     return make_plan(desk.change, desk.database.shown, facts, made, foretold, dry_run=dry_run)
 
 
