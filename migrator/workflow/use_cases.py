@@ -91,7 +91,6 @@ def apply(
                     f"A rollback of {desk.change.name} was begun and did not end.",
                     f"Let it end: migrator rollback {desk.change.name}",
                 )
-            _refuse_faulty(conn, desk, facts)
             done = _expand(desk, run, facts)
             if to is not Phase.EXPAND:
                 done += _backfill(desk, run, facts, only)
@@ -296,13 +295,6 @@ def _copies(desk: Desk, prepared: Sequence[Prepared]) -> list[Step]:
 
 def _comparison(desk: Desk, show: int = 20) -> CompareRows:
     return CompareRows(change=desk.change, search_path=desk.database.search_path, show=show)
-
-
-def _refuse_faulty(conn: Connection, desk: Desk, facts: Facts) -> None:
-    """Compile the definitions as far as the source tells, before any revision runs; `plan` also knows the targets."""
-    if len(facts.applied) < len(facts.revisions):
-        with reading(conn, desk):
-            _prepare(conn, desk, facts, Declared())
 
 
 def _expand(desk: Desk, run: Run, facts: Facts) -> list[StepReport]:
