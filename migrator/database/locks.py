@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -157,13 +158,27 @@ def with_lock_retries(
     raise ValueError("tries must be at least 1")
 
 
-def _who(connect: Callable[[], Connection] | None, relations: Sequence[Relation]) -> list[Blocker]:
+@contextmanager
+def reading_explained(doing: str, connect: Callable[[], Connection], relations: Sequence[Relation]) -> Iterator[None]:
+    """Turn the errors of the block into ours, as `explained` does; name who keeps it from reading the relations."""
+    with failures.explained(doing, connect):
+        try:
+            yield
+        except psycopg.Error as error:
+            if failures.sqlstate(error) != "55P03":
+                raise
+            raise _refused(error, doing, 1, _who(connect, relations, mode="AccessShareLock")) from error
+
+
+def _who(
+    connect: Callable[[], Connection] | None, relations: Sequence[Relation], *, mode: str = "AccessExclusiveLock"
+) -> list[Blocker]:
     """Look for the blockers; that they cannot be named must not hide that there were some."""
     if connect is None:
         return []
     try:
         with connect() as conn:
-            return [one for relation in relations for one in blockers(conn, relation)]
+            return [one for relation in relations for one in blockers(conn, relation, mode=mode)]
     except (psycopg.Error, MigratorError):
         return []
 

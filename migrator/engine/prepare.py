@@ -14,12 +14,14 @@ from migrator.engine.projection.images import ALGORITHM
 from migrator.engine.projection.projection import Projection
 from migrator.engine.ranges import Keyset
 from migrator.engine.statements import Writing
-from migrator.ledger import backfills, install, parameters, provenance, quarantine
+from migrator.ledger import backfills, install, parameters, provenance, quarantine, steps
 from migrator.ledger.backfills import Image, Recorded
+from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
 from migrator.model.errors import ConfigurationError
 from migrator.model.names import Relation
+from migrator.model.step import Phase
 from migrator.model.tables import Table, TableColumn, TypeOf, Unique
 
 _TEXT = TypeOf(oid=25, name="text", base="text", schema="pg_catalog", kind="b")
@@ -110,6 +112,27 @@ def _besides_raising(conn: Connection, projection: Projection, recorded: Recorde
         f"NOT EXISTS (SELECT FROM migrator.quarantine AS raised WHERE raised.backfill = {recorded.id}"
         f" AND raised.sqlstate IS NOT NULL AND raised.source_key = {texts})"
     )
+
+
+def record_definition(run: Run, conn: Connection, change: Change, backfill: Backfill, search_path: str) -> Writing:
+    """Record the definition this run works by, its parameters and its provenance table."""
+    with run.writing(conn):
+        parameters.store(conn, change.name, change.arguments)
+        steps.begin(conn, run.lease, Phase.BACKFILL, backfill.name)
+        prepared = prepare(conn, change, backfill, search_path=search_path)
+        projection = prepared.projection
+        recorded = backfills.record(
+            conn,
+            change.name,
+            backfill.name,
+            backfill.source,
+            backfill.target,
+            projection.keys,
+            projection.identity,
+            prepared.image(inventory.server(conn).major),
+        )
+        ours = provenance.of_target(conn, backfill.target)
+    return Writing(projection=projection.limited_to(ours), recorded=recorded, run=run.lease.run)
 
 
 def find_source(conn: Connection, backfill: Backfill, search_path: str) -> Table:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
 from migrator.database import inventory
 from migrator.database.connect import Connection
-from migrator.database.failures import explained
+from migrator.database.locks import reading_explained
 from migrator.database.session import execute, transaction
 from migrator.engine import prepare as preparing
 from migrator.engine import sequences
 from migrator.engine.copy import Copy, Counts, count_behind
-from migrator.engine.prepare import Prepared, prepare
+from migrator.engine.prepare import Prepared, prepare, record_definition
 from migrator.engine.statements import Writing
 from migrator.engine.undo import Undo, Written
-from migrator.ledger import backfills, parameters, provenance, steps
+from migrator.ledger import backfills, provenance, steps
 from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
@@ -60,8 +61,8 @@ class CopyRows:
     def apply(self, run: Run) -> dict[str, int]:
         """Copy what nobody accounts for yet. Raises what `Copy.run` raises, in the user's names."""
         begun = time.monotonic()
-        with explained(f"copying {self.title}", run.database.connect), run.database.connect() as conn:
-            writing = self._record(run, conn)
+        with self._explained(f"copying {self.title}", run), run.database.connect() as conn:
+            writing = record_definition(run, conn, self.change, self.backfill, self.search_path)
             with transaction(conn, read_only=True, search_path=self.search_path):
                 total = writing.keyset.count(conn)
             sofar = backfills.progress(conn, writing.recorded.id)
@@ -99,7 +100,7 @@ class CopyRows:
         Rows the application changed since are kept and become its own only when that was accepted. Raises RefusedError
         M412 when some are found that nobody accepted.
         """
-        with explained(f"undoing {self.title}", run.database.connect), run.database.connect() as conn:
+        with self._explained(f"undoing {self.title}", run), run.database.connect() as conn:
             written = self.written(conn)
             if written is None:
                 with run.writing(conn):
@@ -138,31 +139,18 @@ class CopyRows:
             identity=tuple(column for name in self.backfill.identities if (column := target.column(name))),
         )
 
+    def _explained(self, doing: str, run: Run) -> AbstractContextManager[None]:
+        """Turn errors of the database into ours, naming who keeps us from source and target."""
+        first = self.search_path.split(",")[0].strip().strip('"')
+        names = (self.backfill.source, self.backfill.target)
+        relations = [Relation.parse(one, default_schema=first) for one in names]
+        return reading_explained(doing, run.database.connect, relations)
+
     def _analyze(self, conn: Connection, writing: Writing) -> None:
         """Refresh what the planner knows of the tables just filled; without the right to, the server only warns."""
         with transaction(conn, search_path=self.search_path):
             execute(conn, f"ANALYZE {writing.recorded.provenance}")
             execute(conn, f"ANALYZE {writing.projection.target.relation.sql}")
-
-    def _record(self, run: Run, conn: Connection) -> Writing:
-        """Record the definition this run copies by, its parameters and its provenance table."""
-        with run.writing(conn):
-            parameters.store(conn, self.change.name, self.change.arguments)
-            steps.begin(conn, run.lease, Phase.BACKFILL, self.name)
-            prepared = prepare(conn, self.change, self.backfill, search_path=self.search_path)
-            projection = prepared.projection
-            recorded = backfills.record(
-                conn,
-                self.change.name,
-                self.name,
-                self.backfill.source,
-                self.backfill.target,
-                projection.keys,
-                projection.identity,
-                prepared.image(inventory.server(conn).major),
-            )
-            ours = provenance.of_target(conn, self.backfill.target)
-        return Writing(projection=projection.limited_to(ours), recorded=recorded, run=run.lease.run)
 
     def _tell(self, run: Run, done: Counts, sofar: int, total: int, seconds: float) -> None:
         run.listen(

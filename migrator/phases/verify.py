@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.database.connect import Connection
-from migrator.database.failures import SqlError, explained
+from migrator.database.failures import SqlError
 from migrator.database.session import rows, transaction
 from migrator.engine import balance as balancing
 from migrator.engine.accounts import Counted
@@ -65,11 +65,10 @@ class CompareRows:
 
     def prove(self, conn: Connection, listen: Listen) -> Proof:
         """Compare and balance; reads only."""
-        with explained(f"verifying {self.change.name}"):
-            with transaction(conn, read_only=True, search_path=self.search_path):
-                prepared = prepare_all(conn, self.change, self.search_path)
-            comparisons = tuple(self._compare(conn, one, listen) for one in prepared if one.recorded is not None)
-            balances, sources = balances_of(conn, prepared, self.search_path)
+        with transaction(conn, read_only=True, search_path=self.search_path):
+            prepared = prepare_all(conn, self.change, self.search_path)
+        comparisons = tuple(self._compare(conn, one, listen) for one in prepared if one.recorded is not None)
+        balances, sources = balances_of(conn, prepared, self.search_path)
         return Proof(
             comparisons=comparisons,
             balances=balances,

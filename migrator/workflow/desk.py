@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from migrator.database.connect import Database
+from migrator.database.locks import reading_explained
 from migrator.model.change import Change
 from migrator.model.errors import UsageError
+from migrator.model.names import Relation
 from migrator.project import Project
 
 
@@ -20,6 +23,17 @@ class Desk:
     change: Change
     database: Database
     scratch_url: str | None = None
+
+    @property
+    def relations(self) -> tuple[Relation, ...]:
+        """The sources and targets, as far as their names tell."""
+        first = self.database.search_path.split(",")[0].strip().strip('"')
+        names = (*self.change.sources, *self.change.targets)
+        return tuple(Relation.parse(one, default_schema=first) for one in names)
+
+    def explained(self, doing: str) -> AbstractContextManager[None]:
+        """Turn errors of the database into ours, naming who keeps us from reading the tables of the change."""
+        return reading_explained(doing, self.database.connect, self.relations)
 
     @property
     def revision_parameters(self) -> Mapping[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from migrator.database.connect import Connection
-from migrator.database.failures import explained
 from migrator.database.session import one
 from migrator.model.step import ChangeStatus, State
 from migrator.project import Project
@@ -31,7 +30,7 @@ def status(
 
 
 def _status(desk: Desk) -> ChangeStatus:
-    with explained("reading the status", desk.database.connect), desk.database.connect() as conn, reading(conn, desk):
+    with desk.explained("reading the status"), desk.database.connect() as conn, reading(conn, desk):
         facts = gather(conn, desk)
         copied, total, held, since = _counts(conn, desk) if facts.ledger is not None else (0, None, 0, None)
     return ChangeStatus(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from migrator.database import inventory
 from migrator.database.connect import Connection
-from migrator.database.failures import explained
 from migrator.database.session import rows, value
 from migrator.engine import undo as undoing
 from migrator.engine.undo import Written
@@ -42,7 +41,7 @@ class Accepted:
 
 def losses(desk: Desk, *, to: Phase | None = None) -> tuple[Losses, ...]:
     """Count what a rollback would lose, by target; only reads."""
-    with explained(f"counting what a rollback of {desk.change.name} would lose", desk.database.connect):
+    with desk.explained(f"counting what a rollback of {desk.change.name} would lose"):
         with desk.database.connect() as conn:
             return _losses(conn, desk, facts_of(conn, desk), to)
 
@@ -62,7 +61,7 @@ def rollback(
     """
     if to not in BACK_TO:
         raise UsageError("M109", f"rollback cannot go back to {to}.", "Choose expand, backfill, verify, or nothing.")
-    with explained(f"rolling back {desk.change.name}", desk.database.connect), desk.database.connect() as conn:
+    with desk.explained(f"rolling back {desk.change.name}"), desk.database.connect() as conn:
         facts = facts_of(conn, desk)
         if not facts.applied and not facts.steps and not facts.recorded:
             return _report(desk, facts, [])

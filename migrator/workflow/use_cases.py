@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from migrator import hazards
 from migrator.database.connect import Connection
-from migrator.database.failures import SqlError, explained
+from migrator.database.failures import SqlError
 from migrator.database.session import transaction
 from migrator.engine.prepare import Prepared, prepare, target_relation
 from migrator.engine.projection.purity import words
@@ -21,6 +21,7 @@ from migrator.model.expressions import Sql
 from migrator.model.step import Event, Phase, Plan, Report, State, StepReport
 from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
 from migrator.phases.backfill import CopyRows
+from migrator.phases.catchup import CatchUpRows
 from migrator.phases.expand import RunRevision
 from migrator.phases.verify import CompareRows, Proof, balances_of, record, verdicts_of
 from migrator.workflow.desk import Desk
@@ -40,7 +41,7 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
 
     Raises what loading, connecting and compiling raise; UsageError M308 when a definition tries to write.
     """
-    with explained(f"planning {desk.change.name}", desk.database.connect), desk.database.connect() as conn:
+    with desk.explained(f"planning {desk.change.name}"), desk.database.connect() as conn:
         blind = install.is_hidden(conn)
         facts = facts_of(conn, desk, blind=blind)
         declared = _declared(desk, facts)
@@ -80,7 +81,7 @@ def apply(
     if only is not None and desk.change.backfill(only) is None:
         known = ", ".join(one.name for one in desk.change.backfills)
         raise UsageError("M103", f"{desk.change.name} has no backfill {only!r}.", f"It has: {known}.")
-    with explained(f"applying {desk.change.name}", desk.database.connect):
+    with desk.explained(f"applying {desk.change.name}"):
         _foresee(desk, to, scratch=foresee)
         install_ledger(desk)
         with running(desk, f"apply --to {to}", listen) as (run, conn):
@@ -128,7 +129,7 @@ def _reads(backfill: Backfill, tables: Collection[str]) -> bool:
 
 def verify_counts(desk: Desk) -> Report:
     """Balance every backfill and every source in one snapshot; only reads."""
-    with explained(f"balancing {desk.change.name}", desk.database.connect), desk.database.connect() as conn:
+    with desk.explained(f"balancing {desk.change.name}"), desk.database.connect() as conn:
         facts = facts_of(conn, desk)
         declared = _declared(desk, facts)
         with reading(conn, desk):
@@ -148,7 +149,7 @@ def verify(desk: Desk, *, show: int = 20, listen: Listen) -> Report:
 
     Raises RefusedError M406 before expand: there is nothing to compare with yet.
     """
-    with explained(f"verifying {desk.change.name}", desk.database.connect), desk.database.connect() as conn:
+    with desk.explained(f"verifying {desk.change.name}"), desk.database.connect() as conn:
         facts = facts_of(conn, desk)
         if facts.state in {State.NEW, State.EXPANDING}:
             raise RefusedError(
@@ -170,7 +171,7 @@ def facts_of(conn: Connection, desk: Desk, *, blind: bool = False) -> Facts:
 
 def status_facts(desk: Desk) -> Facts:
     """Gather the facts of one change, for status."""
-    with explained("reading the status", desk.database.connect), desk.database.connect() as conn:
+    with desk.explained("reading the status"), desk.database.connect() as conn:
         return facts_of(conn, desk)
 
 
@@ -200,7 +201,7 @@ def quarantine_dismiss(desk: Desk, wanted: Selection, note: str) -> int:
 
 def install_ledger(desk: Desk) -> None:
     """Install the Ledger where there is none."""
-    with explained("installing the ledger", desk.database.connect), desk.database.connect() as conn:
+    with desk.explained("installing the ledger"), desk.database.connect() as conn:
         if install.version(conn) != install.VERSION:
             with transaction(conn, lock_timeout_ms=10_000):
                 install.install(conn)
@@ -215,7 +216,7 @@ def ledger_remove(desk: Desk) -> None:
 @contextmanager
 def ledgered(desk: Desk) -> Iterator[Connection]:
     """Connect to a database that has a Ledger; raises UsageError M407 where there is none."""
-    with explained("reading the ledger", desk.database.connect), desk.database.connect() as conn:
+    with desk.explained("reading the ledger"), desk.database.connect() as conn:
         if install.version(conn) is None:
             raise UsageError(
                 "M407",
@@ -323,6 +324,10 @@ def _backfill(desk: Desk, run: Run, facts: Facts, only: str | None) -> list[Step
 def _verified(desk: Desk, run: Run, conn: Connection, done: list[StepReport], before: Facts) -> Report:
     step = _comparison(desk)
     proof = step.prove(conn, run.listen)
+    caught_up = _catch_up(desk, run, proof)
+    if caught_up:
+        done = [*done, *caught_up]
+        proof = step.prove(conn, run.listen)
     with run.writing(conn):
         record(conn, run.lease, desk.change, proof, desk.database.search_path)
     facts = facts_of(conn, desk)
@@ -331,6 +336,16 @@ def _verified(desk: Desk, run: Run, conn: Connection, done: list[StepReport], be
         seconds = sum(one.seconds for one in proof.comparisons)
         done = [*done, StepReport(phase=step.phase, name=step.name, title=step.title, rows=compared, seconds=seconds)]
     return _proof_report(desk, "apply", facts, done, proof, ())
+
+
+def _catch_up(desk: Desk, run: Run, proof: Proof) -> list[StepReport]:
+    """Bring rows up to date whose source rows changed since they were moved, where a comparison found some."""
+    stale = [desk.change.backfill(one.backfill) for one in proof.comparisons if one.counts.get("stale")]
+    path = desk.database.search_path
+    reports = [
+        take(CatchUpRows(change=desk.change, backfill=one, search_path=path), run) for one in stale if one is not None
+    ]
+    return [one for one in reports if one.detail]
 
 
 def _record_proof(conn: Connection, desk: Desk, facts: Facts, proof: Proof) -> tuple[str, ...]:
