@@ -99,6 +99,8 @@ class _Reading:
             self._fault("the header has one column, and needs a key and a value.", cure)
         elif not all(names):
             self._fault("the header has a column without a name.", cure)
+        elif any(one[0].isdigit() for one in names):
+            self._fault("the header has no names, it looks like a line of values.", cure)
         elif len(set(names)) < len(names):
             self._fault("the header names a column twice.", cure)
         return not self.faults

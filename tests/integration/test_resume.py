@@ -11,26 +11,26 @@ import pytest
 
 from migrator.database import proof
 from migrator.ledger import lease
-from migrator.ledger.quarantine import Selection
 from migrator.model.errors import WorldError
 from migrator.model.step import Event, Phase
 from migrator.servers import Postgres
 from migrator.workflow.desk import Desk
 from migrator.workflow.undoing import losses, rollback
-from migrator.workflow.use_cases import apply, quarantine_dismiss, status_facts
+from migrator.workflow.use_cases import apply, status_facts
 from tests.support.kills import (
-    CHANGE,
     Child,
     as_it_was,
     build_expanded,
     build_source,
     crowd,
+    ends_as,
     fingerprint,
+    is_copying,
     is_sound,
     kill_clients,
     kill_servers,
 )
-from tests.support.projects import back, check, execute, rows_of, run, silent
+from tests.support.projects import back, check, execute, run, silent
 from tests.support.proxy import Fault, Proxy
 
 ROWS = 100_000
@@ -66,28 +66,6 @@ def at(tmp_path: Path, database_from: DatabaseFrom) -> Callable[[str, int], Desk
         return crowd(tmp_path, database_from(f"the crowd of {rows} {state}", build))
 
     return made
-
-
-def ends_as(desk: Desk, undisturbed: dict[str, tuple[int, str]]) -> None:
-    """Assert that going on ends as it would have ended, proven, and that a further run finds nothing to do."""
-    url = desk.database.url
-    (comparison,) = run(desk, to=Phase.VERIFY).comparisons
-    assert undisturbed == fingerprint(url)
-    assert comparison.proven
-    quarantine_dismiss(desk, Selection(change=CHANGE), "looked at by the test")
-    assert check(desk).proven
-    before = fingerprint(url)
-    for _ in range(2):
-        again = run(desk, to=Phase.VERIFY)
-        assert again.nothing_done
-        assert "verified" == again.state.value
-    assert before == fingerprint(url)
-
-
-def is_copying(desk: Desk) -> bool:
-    """Say whether the copy has begun and is not at its end."""
-    read = "SELECT sum(read) > 0 AND bool_or(NOT done) FROM migrator.range"
-    return rows_of(desk.database.url, read) == [(True,)]
 
 
 def test_the_crowd_has_rows_of_every_fate(at: Callable[[str, int], Desk]) -> None:

@@ -19,10 +19,12 @@ from typing import Self
 
 import psycopg
 
+from migrator.ledger.quarantine import Selection
 from migrator.model.step import Phase
 from migrator.servers import Postgres, binaries
 from migrator.workflow.desk import Desk
-from tests.support.projects import execute, make_project, rows_of, run
+from migrator.workflow.use_cases import quarantine_dismiss
+from tests.support.projects import check, execute, make_project, rows_of, run
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0  # seconds until a process that says nothing more is given up
@@ -174,6 +176,28 @@ def is_sound(url: str) -> bool:
         " WHERE t.id IS NULL OR (p.t1 IS NULL AND t.id::text NOT LIKE '00000000-0000-4000-%')",
     )
     return odd == [(0,)]
+
+
+def ends_as(desk: Desk, undisturbed: dict[str, tuple[int, str]]) -> None:
+    """Assert that going on ends as it would have ended, proven, and that a further run finds nothing to do."""
+    url = desk.database.url
+    (comparison,) = run(desk, to=Phase.VERIFY).comparisons
+    assert undisturbed == fingerprint(url)
+    assert comparison.proven
+    quarantine_dismiss(desk, Selection(change=CHANGE), "looked at by the test")
+    assert check(desk).proven
+    before = fingerprint(url)
+    for _ in range(2):
+        again = run(desk, to=Phase.VERIFY)
+        assert again.nothing_done
+        assert "verified" == again.state.value
+    assert before == fingerprint(url)
+
+
+def is_copying(desk: Desk) -> bool:
+    """Say whether the copy has begun and is not at its end."""
+    read = "SELECT sum(read) > 0 AND bool_or(NOT done) FROM migrator.range"
+    return rows_of(desk.database.url, read) == [(True,)]
 
 
 # --- processes -----------------------------------------------------------------------------------
