@@ -198,7 +198,7 @@ class Copy:
     def _range(self, line: Line, one_range: Range) -> Iterator[Counts]:
         careful = 0
         while True:
-            slow = one_range.careful or careful > 0
+            slow = one_range.careful or careful > 0 or not self.writing.projection.finds_out_by_inserting
             try:
                 step = self._batch(line, one_range, self.settings.batch_rows, careful=slow)
                 careful = max(0, careful - 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from migrator.model.step import Phase
+from migrator.workflow import use_cases
 from tests.support.projects import back, check, execute, one_table, rows_of, run
 
 PARTS = {"merge": "'job'", "fill": "('note', 'price')"}
@@ -79,3 +80,40 @@ def test_two_source_rows_never_merge_into_one_row(database: str, tmp_path: Path)
     found = check(desk).balances[0]
     assert (1, 1, 1) == (found.rows("merged"), found.rows("moved"), found.rows("quarantined"))
     assert found.closes
+
+
+def test_rows_are_recognised_by_columns_that_are_not_unique(database: str, tmp_path: Path) -> None:
+    """Without a unique key to run into, the application's rows are looked up before anything is inserted."""
+    desk = one_table(
+        tmp_path,
+        database,
+        columns="url text, prompt text",
+        rows=((1, "a", "x"), (2, "a", "y"), (3, "b", "x")),
+        parts={"merge": "('url', 'prompt')"},
+    )
+    run(desk, to=Phase.EXPAND)
+    execute(database, "INSERT INTO new VALUES (101, 'a', 'x'), (102, 'c', 'x')")
+    run(desk)
+    found = check(desk).balances[0]
+    assert (1, 2, 0) == (found.rows("merged"), found.rows("moved"), found.unaccounted)
+    assert [(4,)] == rows_of(database, "SELECT count(*) FROM new")
+
+
+def test_source_rows_that_share_an_identity_are_foretold_and_found_alike(database: str, tmp_path: Path) -> None:
+    """Of two rows with one identity the first by key is moved; plan and apply give the second the same reason."""
+    desk = one_table(
+        tmp_path,
+        database,
+        columns="code text",
+        rows=((1, "a"), (2, "A"), (3, "b")),
+        backfills={
+            "shared": 'backfill = Backfill(source="old", key="id", target="new", identity="code",'
+            ' columns={"code": sql("lower(code)")})'
+        },
+        ddl_up="CREATE TABLE new (code text PRIMARY KEY)",
+    )
+    foretold = {(one.disposition, one.reason): one.rows for one in use_cases.plan(desk).balances[0].terms}
+    run(desk)
+    found = {(one.disposition, one.reason): one.rows for one in check(desk).balances[0].terms}
+    assert {("moved", ""): 2, ("quarantined", "code: another row holds this value"): 1} == foretold
+    assert foretold == found

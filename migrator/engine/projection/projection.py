@@ -90,6 +90,12 @@ class Projection:
         return tuple(self._known(self.target, name) for name in names)
 
     @property
+    def finds_out_by_inserting(self) -> bool:
+        """Whether a plain insert fails where a row of the application is in the way, so that none need be looked up."""
+        merges = self.backfill.merges
+        return not merges or self.target.unique_over(merges) is not None
+
+    @property
     def source_alias(self) -> str:
         """The name under which a `where` sees the source row."""
         return quote(self.source.relation.name)
@@ -165,6 +171,7 @@ class Projection:
         alias = quote(self.target.relation.name)
         tests = [f"CASE WHEN {one.when} THEN {one.code} END" for one in self.judgements]
         tests += [self._lost_to_twin(one, alias) for one in self.contested if foretelling]
+        tests += self._held_by_ours() if merging else []
         fault = f"{alias}.{quote('~fault')}"
         worst = f"LEAST({', '.join([fault, *tests])})" if tests else fault
         merged = [f"CASE WHEN {self._is_merged()} THEN {MERGED} END"] if merging else []
@@ -181,6 +188,18 @@ class Projection:
         if self.backfill.merges:
             tests.append(self._is_strangers("~like"))
         return f"({' OR '.join(tests)})"
+
+    def _held_by_ours(self) -> list[str]:
+        """Find rows whose identity or merge value a row moved from another source row has: the first one holds it.
+
+        Only asked of rows that are not accounted for yet, so that no row meets itself.
+        """
+        sides = {"~same": set(self.backfill.identities), "~like": set(self.backfill.merges)}
+        codes = {name: one.code for name, by in sides.items() for one in self.contested if set(one.columns) == by}
+        return [
+            f"CASE WHEN {quote(name)}.{quote('~id1')} IS NOT NULL AND NOT ({self._is_strangers(name)}) THEN {code} END"
+            for name, code in codes.items()
+        ]
 
     def _is_strangers(self, name: str) -> str:
         """Write the condition that a joined row of the target is there and is none of ours.
