@@ -215,3 +215,34 @@ def test_finding_18_too_many_bad_rows_stop_the_run(database: str, tmp_path: Path
     desk = one_table_desk(tmp_path, database)
     run(desk)
     assert {("quarantined", "no bad here"): 30} == terms(desk)
+
+
+def test_a_text_no_function_can_test_is_found_by_halving(database: str, tmp_path: Path) -> None:
+    """Where the server cannot test a text for a type, a plan still counts the rows that cannot be cast."""
+    desk = one_table(
+        tmp_path,
+        database,
+        columns="n text",
+        rows=[(k, "x" if k % 7 == 0 else str(k)) for k in range(1, 31)],
+        target="n integer",
+    )
+    terms = use_cases.plan(desk).balances[0].terms
+    assert (26, 4) == tuple(
+        sum(one.rows for one in terms if one.disposition == kind) for kind in ("moved", "quarantined")
+    )
+
+
+def test_rows_for_which_a_definition_raises_are_isolated_everywhere(database: str, tmp_path: Path) -> None:
+    """A fragment that divides by zero for two rows holds back those two: in plan, copy, proof and Balance alike."""
+    rows = [(k, 0 if k in (3, 9) else k) for k in range(1, 13)]
+    desk = one_table(tmp_path, database, columns="n integer", rows=rows, fill={"n": "sql('100 / n')"})
+    foretold = use_cases.plan(desk).balances[0]
+    assert (10, 2, 0) == (foretold.rows("moved"), foretold.rows("quarantined"), foretold.unaccounted)
+    run(desk)
+    found = check(desk)
+    assert {"moved": 10, "quarantined": 2} == {one.disposition: one.rows for one in found.balances[0].terms}
+    assert found.balances[0].closes
+    assert found.comparisons[0].proven
+    execute(database, "UPDATE old SET n = 0 WHERE id = 5; INSERT INTO old VALUES (13, 0), (14, 14)")
+    counts = check(desk).comparisons[0].counts
+    assert 3 == sum(counts.values())

@@ -30,7 +30,7 @@ from tests.support.kills import (
     kill_clients,
     kill_servers,
 )
-from tests.support.projects import back, check, execute, run, silent
+from tests.support.projects import back, check, execute, rows_of, run, silent
 from tests.support.proxy import Fault, Proxy
 
 ROWS = 100_000
@@ -217,6 +217,17 @@ def test_an_answer_lost_by_a_batch_stops_nothing(at: Callable[[str, int], Desk],
         assert proxy.happened.is_set()
     assert report.comparisons[0].proven
     assert FEW == report.steps[0].rows
+
+
+def test_a_batch_that_never_arrived_is_not_counted(at: Callable[[str, int], Desk], tmp_path: Path) -> None:
+    """A batch whose COMMIT did not reach the server is not taken for done: M307 says that nothing was committed."""
+    url = at("expanded", FEW).database.url
+    with Proxy(url) as proxy:
+        listen = arm(proxy, ("progress", "backfill", 3), "lose the message")
+        with pytest.raises(WorldError, match="nothing was committed") as caught:
+            apply(crowd(tmp_path, proxy.url, batch=100), listen=listen)
+        assert "M307" == caught.value.id
+    assert [(300,)] == rows_of(url, "SELECT sum(read) FROM migrator.range")
 
 
 def test_a_server_left_waiting_is_told(

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from migrator.model.errors import UsageError
 from migrator.model.names import literal, text_array
 from migrator.model.tables import TypeOf
 
@@ -74,14 +73,14 @@ def total_cast(
 def _by_text(raw: str, target: TypeOf, input_check: str | None) -> Cast:
     """Read a text as the target's type; a word that means another moment at every look is no value.
 
-    Raises UsageError M122 on a server that cannot test a text for a type.
+    A server that cannot test a text (before PostgreSQL 16, until the Ledger brings a function) is left to raise: what
+    only reads then finds such rows one by one (engine/isolate.py).
     """
+    if target.labels and target.element is None and target.kind == "e":
+        known = f"({raw})::text = ANY ({text_array(target.labels)})"
+        return Cast(f"({raw})::text::{target.name}", known, f"not a valid {target.name}")
     if input_check is None:
-        raise UsageError(
-            "M122",
-            f"Whether a text is a valid {target.name} cannot be asked of this server without the ledger's function.",
-            "PostgreSQL 16 brings one; on an older server first: migrator ledger install",
-        )
+        return Cast(f"({raw})::{target.name}")
     valid = f"{input_check}(({raw})::text, {literal(target.name)})"
     base = target.element or target.base
     if base in _MOMENTS | _MOMENT_RANGES:
