@@ -9,7 +9,8 @@ from migrator.database import inventory
 from migrator.database.connect import Connection
 from migrator.engine.accounts import Counted
 from migrator.engine.projection.bind import catalog_of
-from migrator.engine.projection.compile import Subject, compile_backfill
+from migrator.engine.projection.compile import compile_backfill
+from migrator.engine.projection.fit import Subject
 from migrator.engine.projection.images import ALGORITHM
 from migrator.engine.projection.projection import Projection
 from migrator.engine.ranges import Keyset

@@ -131,7 +131,7 @@ def test_a_second_operator_is_told_who_is_first(verb: list[str], at: At, tell: T
     ):
         assert first.heard("step backfill")
         code, id, said = tell(desk, *verb)
-        assert (5, "M401") == (code, id), (said, first.lines, first.last)
+        assert (5, "M401") == (code, id), (said, first.last)
         assert f"(pid {first.pid})" in said
         assert "apply --to verify" in said
         code, _, said = tell(desk, "status")

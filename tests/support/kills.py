@@ -322,8 +322,9 @@ class Child:
 
     @property
     def last(self) -> str:
-        """What it said last, or what it complained of."""
-        return self.lines[-1] if self.lines else "".join(self._stderr)
+        """What it said last, and what it complained of."""
+        self._drain()
+        return " ".join([*self.lines[-1:], *self._stderr])
 
 
 def kill_clients(desk: Desk, chance: random.Random, kills: int, *, verb: str = "apply", most: int = 9) -> None:
