@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from migrator.database import failures
-from migrator.database.connect import Connection, Database
+from migrator.database.connect import Database
 from migrator.database.failures import Failure, SqlError
-from migrator.database.locks import with_lock_retries
 from migrator.database.session import execute, transaction, value
 from migrator.engine.projection.images import stored_digest
 from migrator.engine.projection.pieces import MOVED
 from migrator.engine.projection.projection import CODE, DIGEST, MARKS, Projection
 from migrator.engine.ranges import Key, Keyset, plan_ranges
 from migrator.engine.statements import Writing
+from migrator.engine.work import Line, Work
 from migrator.ledger import lease
 from migrator.ledger.lease import Lease
 from migrator.model.change import Settings
@@ -36,54 +36,54 @@ class CatchUp:
 
     def run(self) -> Iterator[int]:
         """Bring changed rows up to date, interval by interval of the source key; yields how many were updated."""
-        with self.database.connect() as conn:
-            with transaction(conn, read_only=True, search_path=self.database.search_path):
+        line = Line(self.database)
+        try:
+            with transaction(line.conn, read_only=True, search_path=self.database.search_path) as conn:
                 bounds = plan_ranges(conn, self.writing.keyset, self.settings.batch_rows)
             for lo, hi, _ in bounds:
-                yield from self._interval(conn, lo, hi, self.settings.batch_rows)
+                yield from self._interval(line, lo, hi, self.settings.batch_rows)
+        finally:
+            line.close()
 
     @property
     def _projection(self) -> Projection:
         return self.writing.projection
 
-    def _interval(self, conn: Connection, lo: Key | None, hi: Key | None, size: int) -> Iterator[int]:
+    def _interval(self, line: Line, lo: Key | None, hi: Key | None, size: int) -> Iterator[int]:
         """Update one interval, in halves where a row of it cannot be updated; such a row alone is passed over."""
         try:
-            yield self._update(conn, lo, hi)
+            yield self._update(line, lo, hi)
         except SqlError as error:
             if failures.kind(error) is not Failure.ROW:
                 raise
             if size <= 1:
                 return
-            with transaction(conn, read_only=True, search_path=self.database.search_path):
+            with transaction(line.conn, read_only=True, search_path=self.database.search_path) as conn:
                 middle = self.writing.keyset.nth_after(conn, lo, hi, size // 2)
             if middle is None or middle == hi:
-                yield from self._interval(conn, lo, hi, size // 2)
+                yield from self._interval(line, lo, hi, size // 2)
                 return
-            yield from self._interval(conn, lo, middle, size // 2)
-            yield from self._interval(conn, middle, hi, size - size // 2)
+            yield from self._interval(line, lo, middle, size // 2)
+            yield from self._interval(line, middle, hi, size - size // 2)
 
-    def _update(self, conn: Connection, lo: Key | None, hi: Key | None) -> int:
+    def _update(self, line: Line, lo: Key | None, hi: Key | None) -> int:
+        target = self._projection.target.relation
+        work = Work(
+            database=self.database,
+            lease=self.lease,
+            settings=self.settings,
+            backfill=self._projection.backfill.name,
+            doing=f"bringing {target} up to date",
+            relations=(target,),
+        )
+
         def attempt() -> int:
-            with transaction(
-                conn,
-                search_path=self.database.search_path,
-                lock_timeout_ms=self.settings.lock_timeout_ms,
-                applying=self._projection.backfill.name,
-                work_mem="64MB",
-                reconnect=self.database.connect,
-            ):
+            with work.transaction(line) as conn:
                 lease.check(conn, self.lease)
                 execute(conn, "SET CONSTRAINTS ALL IMMEDIATE")
                 return int(value(conn, self._sql(lo, hi)))
 
-        return with_lock_retries(
-            attempt,
-            doing=f"bringing {self._projection.target.relation} up to date",
-            tries=self.settings.lock_tries,
-            relations=(self._projection.target.relation,),
-            connect=self.database.connect,
-        )
+        return work.retrying(attempt)
 
     def _sql(self, lo: Key | None, hi: Key | None) -> str:
         """Write the statement: target row and provenance are updated together, or neither."""

@@ -8,20 +8,21 @@ that fails so too is cut into smaller transactions until the row is alone, and t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Event
-from typing import TypeVar
 
 from migrator.database import failures
 from migrator.database.connect import Connection, Database
 from migrator.database.failures import Failure, SqlError
-from migrator.database.locks import with_lock_retries
-from migrator.database.session import Row, execute, one, rows, transaction, value
-from migrator.engine.ranges import Key, plan_ranges
+from migrator.database.session import execute, one, rows, value
+from migrator.engine.contested import LOCK_SPACE, Drain
+from migrator.engine.counts import Counts, counted
+from migrator.engine.ranges import plan_ranges
 from migrator.engine.statements import Writing
+from migrator.engine.work import Line, Work
 from migrator.ledger import backfills, lease, provenance, quarantine
 from migrator.ledger.backfills import Range
 from migrator.ledger.lease import Lease
@@ -29,58 +30,10 @@ from migrator.model.change import Settings
 from migrator.model.errors import RefusedError
 from migrator.model.names import Relation
 
-WORK_MEM = "64MB"
 CAREFUL_FOR = 8  # batches after one that failed by a row
-ATTEMPTS = 2  # for a contested key, before it is quarantined
 PASSES = 20  # over rows found behind, and over references to later rows
-LOCK_SPACE = 0x6D69  # advisory locks of backfills: (this, backfill id)
 DANGLING = "backfill = %s AND run = %s AND sqlstate = '23503' AND status = 'open'"
 TAKEN = "another source row became, or is merged into, the same target row"
-SUPPRESSED = "the insert is suppressed by a trigger or a rule of the target"
-
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Rows of the source by what became of them."""
-
-    read: int = 0
-    moved: int = 0
-    merged: int = 0
-    skipped: int = 0
-    quarantined: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        """Add up."""
-        return Counts(
-            self.read + other.read,
-            self.moved + other.moved,
-            self.merged + other.merged,
-            self.skipped + other.skipped,
-            self.quarantined + other.quarantined,
-        )
-
-
-class Line:
-    """A connection that is opened again after its end was survived."""
-
-    def __init__(self, database: Database) -> None:
-        """Open it at the first use."""
-        self._database = database
-        self._conn: Connection | None = None
-
-    @property
-    def conn(self) -> Connection:
-        """The connection, open."""
-        if self._conn is None or self._conn.closed:
-            self._conn = self._database.connect()
-        return self._conn
-
-    def close(self) -> None:
-        """Close it."""
-        if self._conn is not None:
-            self._conn.close()
 
 
 class _MissedRowsError(Exception):
@@ -130,37 +83,32 @@ class Copy:
         finally:
             line.close()
 
-    def _transaction(self, line: Line) -> AbstractContextManager[Connection]:
-        return transaction(
-            line.conn,
-            search_path=self.database.search_path,
-            lock_timeout_ms=self.settings.lock_timeout_ms,
-            applying=self.writing.projection.backfill.name,
-            work_mem=WORK_MEM,
-            reconnect=self.database.connect,
+    @property
+    def _work(self) -> Work:
+        projection = self.writing.projection
+        return Work(
+            database=self.database,
+            lease=self.lease,
+            settings=self.settings,
+            backfill=projection.backfill.name,
+            doing=f"copying {projection.source.relation} to {projection.target.relation}",
+            relations=(projection.target.relation, projection.source.relation, Relation("migrator", "lease")),
         )
 
-    def _retrying(self, fn: Callable[[], Result]) -> Result:
-        projection = self.writing.projection
-        return with_lock_retries(
-            fn,
-            doing=f"copying {projection.source.relation} to {projection.target.relation}",
-            tries=self.settings.lock_tries,
-            relations=(projection.target.relation, projection.source.relation, Relation("migrator", "lease")),
-            connect=self.database.connect,
-        )
+    def _drain(self, line: Line) -> Iterator[Counts]:
+        return Drain(work=self._work, writing=self.writing).run(line)
 
     def _plan(self, line: Line) -> None:
         """Cut the source into Ranges, once; a resumed copy goes on with the Ranges it finds."""
 
         def plan() -> None:
-            with self._transaction(line) as conn:
+            with self._work.transaction(line) as conn:
                 lease.check(conn, self.lease)
                 if not backfills.was_planned(conn, self._id):
                     bounds = plan_ranges(conn, self.writing.keyset, self.settings.range_rows)
                     backfills.add_ranges(conn, self._id, bounds)
 
-        self._retrying(plan)
+        self._work.retrying(plan)
 
     def _ranges(self, line: Line) -> Iterator[Counts]:
         ranges = backfills.open_ranges(line.conn, self._id)
@@ -237,7 +185,7 @@ class Copy:
         """Do one batch, again where somebody else was merely in the way; None when the Range is done."""
 
         def attempt() -> Counts | None:
-            with self._transaction(line) as conn:
+            with self._work.transaction(line) as conn:
                 here = self._enter(conn, one_range.id)
                 if here is None:
                     return None
@@ -245,9 +193,12 @@ class Copy:
                 ends = hi is None or hi == here.hi
                 write = self.writing.careful if careful else self.writing.plain
                 found = one(conn, write(one_range.id, here.position, here.hi if hi is None else hi, ends=ends))
-                return _counted(found, exact=not careful)
+                counts, inserted = counted(found)
+                if not careful and inserted != counts.moved:
+                    raise _MissedRowsError
+                return replace(counts, moved=inserted)
 
-        return self._retrying(attempt)
+        return self._work.retrying(attempt)
 
     def _enter(self, conn: Connection, range_id: int) -> Range | None:
         """Lock, in this order: the lease, the backfill against its drain, the Range."""
@@ -258,7 +209,7 @@ class Copy:
 
     def _quarantine_next(self, line: Line, one_range: Range, error: SqlError) -> Counts:
         def quarantine_it() -> Counts:
-            with self._transaction(line) as conn:
+            with self._work.transaction(line) as conn:
                 here = self._enter(conn, one_range.id)
                 if here is None:
                     return Counts()
@@ -268,36 +219,7 @@ class Copy:
                 execute(conn, self.writing.single(one_range.id, key, *_said(error, self._id)))
                 return Counts(read=1, quarantined=1)
 
-        return self._retrying(quarantine_it)
-
-    def _drain(self, line: Line) -> Iterator[Counts]:
-        """Decide contested keys again under fresh snapshots; one that stays contested is quarantined."""
-        asked = "SELECT DISTINCT source_key FROM migrator.change_log WHERE backfill = %s"
-        for _ in range(ATTEMPTS + 1):
-            keys = [tuple(str(part) for part in key) for (key,) in rows(line.conn, asked, (self._id,))]
-            for key in keys:
-                yield self._decide(line, key)
-
-    def _decide(self, line: Line, key: Key) -> Counts:
-        def decide() -> Counts:
-            with self._transaction(line) as conn:
-                lease.check(conn, self.lease)
-                execute(conn, f"SELECT pg_catalog.pg_advisory_xact_lock({LOCK_SPACE}, {self._id})")
-                execute(conn, "SET CONSTRAINTS ALL IMMEDIATE")
-                return self._decide_here(conn, key)
-
-        return self._retrying(decide)
-
-    def _decide_here(self, conn: Connection, key: Key) -> Counts:
-        logged = (self._id, list(key))
-        taken = "DELETE FROM migrator.change_log WHERE backfill = %s AND source_key = %s RETURNING attempts"
-        tried = max((int(attempts) for (attempts,) in rows(conn, taken, logged)), default=None)
-        if tried is None:
-            return Counts()
-        if tried > ATTEMPTS:
-            execute(conn, self.writing.single(None, key, SUPPRESSED, "", "", "inserted, and not returned"))
-            return Counts(quarantined=1)
-        return replace(_counted(one(conn, self.writing.contested(key, tried + 1)), exact=False), read=0)
+        return self._work.retrying(quarantine_it)
 
     def _dangling(self, line: Line) -> int:
         """Count the rows this run quarantined because what they point at was not there yet."""
@@ -305,7 +227,7 @@ class Copy:
 
     def _release_dangling(self, line: Line) -> None:
         """Take these rows out of quarantine: what they point at may have come with a later batch."""
-        with self._transaction(line) as conn:
+        with self._work.transaction(line) as conn:
             lease.check(conn, self.lease)
             execute(conn, f"DELETE FROM migrator.quarantine WHERE {DANGLING}", self._this_run)
 
@@ -317,7 +239,7 @@ class Copy:
         """Plan careful Ranges around the source rows that nobody accounts for; says how many rows there are."""
 
         def find() -> int:
-            with self._transaction(line) as conn:
+            with self._work.transaction(line) as conn:
                 lease.check(conn, self.lease)
                 bounds = [
                     (tuple(str(part) for part in key), int(count)) for key, count in rows(conn, self._behind_sql())
@@ -328,15 +250,15 @@ class Copy:
                 return sum(size for _, _, size in found)
 
         try:
-            return self._retrying(find)
+            return self._work.retrying(find)
         except SqlError as error:
             if not _is_row(error):
                 raise
-        return self._retrying(lambda: self._look_everywhere(line))
+        return self._work.retrying(lambda: self._look_everywhere(line))
 
     def _look_everywhere(self, line: Line) -> int:
         """Where the definition's SQL raises for rows behind, plan one careful Range: splitting will find them."""
-        with self._transaction(line) as conn:
+        with self._work.transaction(line) as conn:
             lease.check(conn, self.lease)
             backfills.add_ranges(conn, self._id, [(None, None, 0)], careful=True)
             return 1
@@ -369,15 +291,6 @@ class Copy:
 def count_behind(conn: Connection, writing: Writing) -> int:
     """Count the source rows nobody accounts for yet and which the Projection would take."""
     return int(value(conn, f"SELECT count(*) FROM ({writing.behind()}) AS behind"))
-
-
-def _counted(found: Row | None, *, exact: bool) -> Counts:
-    """Read the counts of a data statement; a plain one must have inserted every row it meant to."""
-    assert found is not None  # the statement is an aggregate
-    read, moved, merged, skipped, quarantined, inserted = (int(number) for number in found)
-    if exact and inserted != moved:
-        raise _MissedRowsError
-    return Counts(read, inserted, merged, skipped, quarantined)
 
 
 def _is_row(error: SqlError | _MissedRowsError) -> bool:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from migrator.database.connect import Connection, Database
-from migrator.database.locks import with_lock_retries
-from migrator.database.session import execute, one, rows, transaction, value
+from migrator.database.session import execute, one, rows, value
 from migrator.engine.projection.images import stored_digest
-from migrator.engine.ranges import Keyset
+from migrator.engine.ranges import Key, Keyset
+from migrator.engine.work import Line, Work
 from migrator.ledger import lease
 from migrator.ledger.backfills import Recorded
 from migrator.ledger.lease import Lease
@@ -43,21 +43,6 @@ class Written:
     def unchanged(self, provenance: str, target: str) -> str:
         """Write the condition that the target row is as we wrote it."""
         return f"COALESCE({stored_digest(self.recorded, self.target, provenance, target)} = {provenance}.digest, false)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loss:
-    """What undoing would lose: rows of the target that the application wrote or changed, and what hangs on ours."""
-
-    target: str
-    foreign: int = 0
-    changed: int = 0
-    cascades: tuple[tuple[str, int], ...] = ()
-
-    @property
-    def rows(self) -> int:
-        """How many rows in all."""
-        return self.foreign + self.changed + sum(number for _, number in self.cascades)
 
 
 def count_changed(conn: Connection, written: Written) -> int:
@@ -101,41 +86,38 @@ class Undo:
 
     def run(self) -> Iterator[int]:
         """Delete batch by batch, newest Range or not; yields the provenance rows dealt with. Killed, it goes on."""
-        with self.database.connect() as conn:
+        line = Line(self.database)
+        try:
             kept = "SELECT DISTINCT jsonb_object_keys(filled) FROM migrator.before_image WHERE backfill = %s"
-            filled = tuple(str(name) for (name,) in rows(conn, kept, (self.written.recorded.id,)))
-            position: tuple[str, ...] | None = None
+            filled = tuple(str(name) for (name,) in rows(line.conn, kept, (self.written.recorded.id,)))
+            position: Key | None = None
             while True:
-                done, position = self._batch(conn, position, filled)
+                done, position = self._batch(line, position, filled)
                 if position is None:
                     return
                 yield done
+        finally:
+            line.close()
 
-    def _batch(
-        self, conn: Connection, position: tuple[str, ...] | None, filled: tuple[str, ...]
-    ) -> tuple[int, tuple[str, ...] | None]:
-        def attempt() -> tuple[int, tuple[str, ...] | None]:
-            with transaction(
-                conn,
-                search_path=self.database.search_path,
-                lock_timeout_ms=self.settings.lock_timeout_ms,
-                applying=self.written.name,
-                work_mem="64MB",
-                reconnect=self.database.connect,
-            ):
+    def _batch(self, line: Line, position: Key | None, filled: tuple[str, ...]) -> tuple[int, Key | None]:
+        work = Work(
+            database=self.database,
+            lease=self.lease,
+            settings=self.settings,
+            backfill=self.written.name,
+            doing=f"undoing {self.written.name}",
+            relations=(self.written.target.relation,),
+        )
+
+        def attempt() -> tuple[int, Key | None]:
+            with work.transaction(line) as conn:
                 lease.check(conn, self.lease)
                 execute(conn, "SET CONSTRAINTS ALL IMMEDIATE")
                 found = one(conn, self._sql(position, filled))
                 assert found is not None  # an aggregate
                 return int(found[0]), None if found[1] is None else tuple(map(str, found[1]))
 
-        return with_lock_retries(
-            attempt,
-            doing=f"undoing {self.written.name}",
-            tries=self.settings.lock_tries,
-            relations=(self.written.target.relation,),
-            connect=self.database.connect,
-        )
+        return work.retrying(attempt)
 
     def _restored(self, filled: tuple[str, ...]) -> str:
         """Empty again the columns of an application's row that a merge completed, where they are as we wrote them."""
@@ -156,7 +138,7 @@ class Undo:
             f"unkept AS (DELETE FROM migrator.before_image AS kept USING b WHERE {kept}),\n"
         )
 
-    def _sql(self, position: tuple[str, ...] | None, filled: tuple[str, ...]) -> str:
+    def _sql(self, position: Key | None, filled: tuple[str, ...]) -> str:
         """Write the statement of a batch: target rows and their provenance go together, or stay together."""
         written, provenance = self.written, self.written.recorded.provenance
         walked = Keyset.of_provenance(provenance, written.keys)

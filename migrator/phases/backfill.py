@@ -15,7 +15,8 @@ from migrator.database.locks import reading_explained
 from migrator.database.session import execute, transaction
 from migrator.engine import prepare as preparing
 from migrator.engine import sequences
-from migrator.engine.copy import Copy, Counts, count_behind
+from migrator.engine.copy import Copy, count_behind
+from migrator.engine.counts import Counts
 from migrator.engine.prepare import Prepared, prepare, record_definition
 from migrator.engine.statements import Writing
 from migrator.engine.undo import Undo, Written

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from migrator.database.session import transaction
-from migrator.engine.copy import SUPPRESSED
+from migrator.engine.contested import SUPPRESSED
 from migrator.engine.prepare import prepare
 from migrator.model.errors import MigratorError
 from migrator.model.step import Phase

@@ -23,7 +23,7 @@ from migrator.ledger.quarantine import Selection
 from migrator.model.step import Phase
 from migrator.servers import Postgres, binaries
 from migrator.workflow.desk import Desk
-from migrator.workflow.use_cases import quarantine_dismiss
+from migrator.workflow.housekeeping import quarantine_dismiss
 from tests.support.projects import check, execute, make_project, rows_of, run
 
 ROOT = Path(__file__).resolve().parents[2]

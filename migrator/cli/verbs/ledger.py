@@ -35,7 +35,7 @@ def install(run: Run, *, change: ChangeName = None) -> int:
 )
 def remove(run: Run, *, change: ChangeName = None, yes: Yes = False) -> int:
     """Take the ledger away; refused while a change is applied, which could not be undone without it."""
-    from migrator.workflow import use_cases
+    from migrator.workflow import housekeeping
 
     desk = run.desk(change)
     if run.may_ask and not yes:
@@ -43,7 +43,7 @@ def remove(run: Run, *, change: ChangeName = None, yes: Yes = False) -> int:
         if not typer.confirm(asked, err=True):
             run.say(["Nothing was changed."])
             return exits.REFUSED
-    use_cases.ledger_remove(desk)
+    housekeeping.ledger_remove(desk)
     _told(run, "removed", desk.database.shown, f"The ledger is gone from {desk.database.shown}.")
     return exits.DONE
 

@@ -64,14 +64,14 @@ def list_(
     """Count the rows in quarantine by backfill, reason and status, and name the first of them."""
     from migrator.cli.render.quarantine import overview
     from migrator.ledger.quarantine import Selection
-    from migrator.workflow import use_cases
+    from migrator.workflow import housekeeping
 
     desk = run.desk(change)
     wanted = Selection(change=desk.change.name, backfill=backfill, reason=reason, status=None)
     counts = [
-        one for one in use_cases.quarantine_counts(desk) if backfill in {None, one[0]} and reason in {None, one[1]}
+        one for one in housekeeping.quarantine_counts(desk) if backfill in {None, one[0]} and reason in {None, one[1]}
     ]
-    entries = use_cases.quarantine_entries(desk, wanted, limit)
+    entries = housekeeping.quarantine_entries(desk, wanted, limit)
     if run.json:
         names = ("backfill", "reason", "status", "rows")
         named = [dict(zip(names, one, strict=True)) for one in counts]
@@ -91,14 +91,14 @@ def show(run: Run, *, change: ChangeName = None, ids: Ids = None) -> int:
     from migrator.cli.render.quarantine import entry
     from migrator.cli.render.words import blocks
     from migrator.ledger.quarantine import Selection
-    from migrator.workflow import use_cases
+    from migrator.workflow import housekeeping
 
     if not ids:
         what = "Which row? Nothing was named."
         raise UsageError(exits.COMMAND_LINE, what, "For example: --id 4, as list shows it.")
     desk = run.desk(change)
     wanted = Selection(change=desk.change.name, ids=tuple(ids), status=None)
-    found = use_cases.quarantine_entries(desk, wanted, None)
+    found = housekeeping.quarantine_entries(desk, wanted, None)
     if gone := sorted(set(ids) - {one.id for one in found}):
         what = f"No row with id {', '.join(map(str, gone))} is in quarantine."
         raise UsageError(exits.COMMAND_LINE, what, f"See migrator quarantine list {desk.change.name}")
@@ -124,11 +124,11 @@ def retry(
     all_: All = False,
 ) -> int:
     """Take rows out of quarantine, so that the next apply tries them again."""
-    from migrator.workflow import use_cases
+    from migrator.workflow import housekeeping
 
     desk = run.desk(change)
     wanted = _selected(desk.change.name, backfill, reason, ids, everything=all_)
-    count = use_cases.quarantine_retry(desk, wanted)
+    count = housekeeping.quarantine_retry(desk, wanted)
     _told(run, desk.change.name, count, "retried", "can be tried again")
     return exits.DONE
 
@@ -157,14 +157,14 @@ def dismiss(
     ] = "",
 ) -> int:
     """Accept by name that rows stay behind; they keep their own term in the balance."""
-    from migrator.workflow import use_cases
+    from migrator.workflow import housekeeping
 
     if not note.strip():
         what = "Why may these rows stay behind? A note is needed, and kept."
         raise UsageError(exits.COMMAND_LINE, what, 'For example: --note "test rows of 2019"')
     desk = run.desk(change)
     wanted = _selected(desk.change.name, backfill, reason, ids, everything=all_)
-    count = use_cases.quarantine_dismiss(desk, wanted, note.strip())
+    count = housekeeping.quarantine_dismiss(desk, wanted, note.strip())
     _told(run, desk.change.name, count, "dismissed", "dismissed")
     return exits.DONE
 
