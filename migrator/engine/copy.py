@@ -112,7 +112,9 @@ class Copy:
 
     def _ranges(self, line: Line) -> Iterator[Counts]:
         ranges = backfills.open_ranges(line.conn, self._id)
-        if self.settings.workers > 1 and len(ranges) > 1:
+        # Where two source rows may want one unique value the first by key has it: only one worker keeps that order.
+        ordered = bool(self.writing.projection.contested)
+        if self.settings.workers > 1 and len(ranges) > 1 and not ordered:
             yield from self._in_parallel(ranges)
             return
         for one_range in ranges:

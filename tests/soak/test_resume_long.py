@@ -24,7 +24,7 @@ from tests.support.kills import (
 from tests.support.projects import back, execute, run
 
 pytestmark = pytest.mark.soak
-ROWS = 100_000
+ROWS = 300_000
 
 
 @pytest.fixture(autouse=True)
