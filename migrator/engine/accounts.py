@@ -99,10 +99,10 @@ def _tables(together: Sequence[Counted]) -> str:
 def _projected(n: int, counted: Counted) -> str:
     projection, foretelling = counted.projection, counted.recorded is None
     keys = ", ".join(f"{name} AS k{at}" for at, name in enumerate(projection.key_columns(), 1))
-    values = f"{quote(CODE)}::int AS code, {quote(DIGEST)} AS digest"
-    marks = f", {quote(MARKS)} AS marks" if foretelling else ""
+    # Foretelling evaluates every column, by its digest; later the comparison does, and here the code is enough.
+    every = f", {quote(DIGEST)} AS digest, {quote(MARKS)} AS marks" if foretelling else ", NULL::bigint AS digest"
     select = projection.select(merging=foretelling, foretelling=foretelling)
-    return f"p{n} AS MATERIALIZED (SELECT {keys}, {values}{marks} FROM ({select}) AS whole)"
+    return f"p{n} AS MATERIALIZED (SELECT {keys}, {quote(CODE)}::int AS code{every} FROM ({select}) AS whole)"
 
 
 def _held(n: int, recorded: Recorded) -> str:
