@@ -125,7 +125,7 @@ def test_killed_rollbacks_end_as_before(at: Callable[[str, int], Desk]) -> None:
     """6 kills of a rollback of 20,000 rows: it goes on, and everything but the Ledger is as before the change."""
     before = as_it_was(at("before", SOME).database.url)
     desk = at("moved", SOME)
-    kill_clients(desk, random.Random(6), 6, verb="rollback", most=6)
+    kill_clients(desk, random.Random(6), 6, verb="rollback", most=4)
     assert "undoing" == check_state(desk)
     back(desk, lose=[one.sentence for one in losses(desk) if one.rows])
     assert before == as_it_was(desk.database.url)
