@@ -72,8 +72,8 @@ class Proxy:
                 if self._fault and self._fault[0] in data:
                     _, fault = self._fault
                     self._fault = None
+                    self.happened.set()  # first: whoever sees the fault may ask at once
                     pair.fail(fault, data)
-                    self.happened.set()
                     return
                 pair.server.sendall(data)
         _close(pair.server)
