@@ -102,7 +102,9 @@ def _foreign_keys(mine: str, theirs: str) -> str:
 _TRIGGERS = """(SELECT json_agg(json_build_object('name', g.tgname, 'definition',
     pg_get_triggerdef(g.oid),
     'on_insert', (g.tgtype & 4) <> 0, 'before', (g.tgtype & 2) <> 0) ORDER BY g.tgname)
-    FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D')"""
+    FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid
+    WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D'
+      AND f.pronamespace IS DISTINCT FROM to_regnamespace('migrator'))"""
 
 _INDEXES = """(SELECT json_agg(pg_get_indexdef(i.indexrelid) ORDER BY pg_get_indexdef(i.indexrelid))
     FROM pg_index i WHERE i.indrelid = c.oid)"""

@@ -91,8 +91,9 @@ _INDEXES = f"""SELECT format('index %I.%I', n.nspname, x.relname),
 
 _TRIGGERS = f"""SELECT format('trigger %I on %s', g.tgname, {_REL}),
     pg_get_triggerdef(g.oid) || {_TRIGGER_STATES.format(column="g.tgenabled")}
-    FROM {_CLASS} JOIN pg_trigger g ON g.tgrelid = c.oid WHERE {{here}} AND NOT g.tgisinternal AND
-        {_TABLES}"""
+    FROM {_CLASS} JOIN pg_trigger g ON g.tgrelid = c.oid JOIN pg_proc f ON f.oid = g.tgfoid
+    WHERE {{here}} AND NOT g.tgisinternal AND {_TABLES}
+      AND f.pronamespace IS DISTINCT FROM to_regnamespace('migrator')"""
 
 _RULES = f"""SELECT format('rule %I on %s', r.rulename, {_REL}),
     pg_get_ruledef(r.oid) || {_TRIGGER_STATES.format(column="r.ev_enabled")}

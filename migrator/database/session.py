@@ -100,6 +100,11 @@ def pins(settings: Mapping[str, str]) -> str:
     return f"SELECT {', '.join(calls)}"
 
 
+def begin(conn: Connection, settings: Mapping[str, str]) -> str:
+    """Begin a transaction that writes, under these settings alone, and give its id; whoever calls ends it."""
+    return str(_begin(conn, read_only=False, isolation="read committed", settings=settings, ask_xid=True))
+
+
 def roll_back(conn: Connection, error: BaseException) -> None:
     """Roll back after an error; what goes wrong then is noted on it and never replaces it."""
     if conn.closed or conn.info.transaction_status == TransactionStatus.IDLE:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from migrator.database.connect import Connection
 from migrator.database.server import ServerFacts
 from migrator.engine.prepare import Prepared
-from migrator.hazards import firing_triggers, isolation, ownerless_rows, risky_ddl, unchecked_types
+from migrator.hazards import archived_tables, firing_triggers, isolation, ownerless_rows, risky_ddl, unchecked_types
+from migrator.model.names import Relation
 from migrator.model.step import Hazard
 
 
@@ -22,3 +24,8 @@ def find(
         *(hazard for one in prepared for hazard in firing_triggers.find(one)),
     )
     return tuple(dict.fromkeys(found))
+
+
+def of_archive(conn: Connection, relations: Sequence[Relation]) -> tuple[Hazard, ...]:
+    """Ask what archiving these tables means to others."""
+    return tuple(archived_tables.find(conn, relations))

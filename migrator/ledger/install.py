@@ -10,7 +10,7 @@ from migrator.database.session import execute, one, rows, value
 from migrator.model.errors import RefusedError
 from migrator.model.names import literal
 
-VERSION = 1
+VERSION = 2
 
 
 def version(conn: Connection) -> int | None:
@@ -34,7 +34,7 @@ def is_hidden(conn: Connection) -> bool:
 
 
 def install(conn: Connection) -> None:
-    """Install the Ledger in the open transaction if it is not there.
+    """Install the Ledger in the open transaction, or bring an older one to the newest version.
 
     Raises RefusedError M420 for a Ledger of a newer tool, M421 for a schema `migrator` that is not ours.
     """
@@ -42,9 +42,10 @@ def install(conn: Connection) -> None:
     found = version(conn)
     if found is not None:
         _check(found)
+        _upgrade(conn, found)
         return
     _refuse_foreign_schema(conn)
-    execute(conn, files("migrator.ledger").joinpath("schema.sql").read_text(encoding="utf-8"))
+    execute(conn, _script("schema.sql"))
     execute(
         conn,
         f"INSERT INTO migrator.meta (version, database, tool)"
@@ -75,6 +76,18 @@ def remove(conn: Connection) -> None:
             f"First: migrator rollback {applied[0][0]}",
         )
     execute(conn, "DROP SCHEMA migrator CASCADE")
+
+
+def _upgrade(conn: Connection, found: int) -> None:
+    """Run what leads from the version found to ours; a fresh Ledger and an upgraded one are the same."""
+    for number in range(found + 1, VERSION + 1):
+        execute(conn, _script(f"upgrade_{number}.sql"))
+    if found < VERSION:
+        execute(conn, f"UPDATE migrator.meta SET version = {VERSION}, tool = {literal(__version__)}")
+
+
+def _script(name: str) -> str:
+    return files("migrator.ledger").joinpath(name).read_text(encoding="utf-8")
 
 
 def _check(found: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from migrator.database.connect import Connection
 from migrator.database.session import execute, one, rows
 from migrator.ledger.lease import Lease
+from migrator.model.names import literal
 from migrator.model.step import Phase
 
 
@@ -65,6 +66,40 @@ def finish(conn: Connection, lease: Lease, phase: Phase, name: str, *, origin: s
         " WHERE step.status <> 'done'",
         (lease.change, phase.value, name, origin, lease.run),
     )
+
+
+def begin_sql(lease: Lease, phase: Phase, name: str, undo: Mapping[str, Any]) -> str:
+    """Write the statement that records that a Step was begun, anew where it was."""
+    given = ", ".join(literal(one) for one in (lease.change, phase.value, name))
+    return (
+        "INSERT INTO migrator.step (change, phase, name, status, undo, run)"
+        f" VALUES ({given}, 'started', {literal(json.dumps(dict(undo)))}::jsonb, {lease.run})"
+        " ON CONFLICT (change, phase, name) DO UPDATE SET undo = excluded.undo, run = excluded.run, at = now()"
+    )
+
+
+def done_sql(lease: Lease, phase: Phase, name: str, undo: Mapping[str, Any]) -> str:
+    """Write the statement that records a Step as done together with all that its undo needs."""
+    given = ", ".join(literal(one) for one in (lease.change, phase.value, name))
+    return (
+        "INSERT INTO migrator.step (change, phase, name, status, undo, run)"
+        f" VALUES ({given}, 'done', {literal(json.dumps(dict(undo)))}::jsonb, {lease.run})"
+        " ON CONFLICT (change, phase, name) DO UPDATE SET status = 'done', undo = excluded.undo, run = excluded.run,"
+        " at = now()"
+    )
+
+
+def forget_sql(change: str, phase: Phase, name: str) -> str:
+    """Write the statement that forgets a Step."""
+    return (
+        f"DELETE FROM migrator.step WHERE change = {literal(change)} AND phase = {literal(phase.value)}"
+        f" AND name = {literal(name)}"
+    )
+
+
+def find(conn: Connection, change: str, phase: Phase, name: str) -> StepRecord | None:
+    """Find a Step that was begun."""
+    return next((one for one in all_of(conn, change) if one.phase is phase and one.name == name), None)
 
 
 def begin_undo(conn: Connection, lease: Lease, phases: list[Phase], accepted: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Literal
 
 from migrator.model.backfill import Backfill
@@ -31,10 +32,19 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """Which sources get which other name when nobody needs them any more, and how long they are kept at least."""
+
+    tables: Mapping[str, str] = field(default_factory=dict)
+    keep: timedelta = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One documented schema change: its revisions (by branch label), its backfills, its parameters.
 
     `foreign` says whether rows of a target without provenance are a fault (nobody else writes it) or a count.
+    `archive` names the sources that are put away in the end, `consumers` who must have moved to the new tables before.
     """
 
     name: str
@@ -45,6 +55,8 @@ class Change:
     backfills: tuple[Backfill, ...] = ()
     settings: Mapping[str, Settings] = field(default_factory=dict)
     arguments: Arguments = field(default_factory=Arguments)
+    archive: Archive = field(default_factory=Archive)
+    consumers: Mapping[str, str] = field(default_factory=dict)
 
     def backfill(self, name: str) -> Backfill | None:
         """Find a backfill by name."""

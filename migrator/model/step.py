@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
@@ -35,6 +36,7 @@ class State(StrEnum):
     COPYING = "copying"
     COPIED = "copied"
     VERIFIED = "verified"
+    ARCHIVED = "archived"
     UNDOING = "undoing"
 
 
@@ -95,8 +97,8 @@ class Plan:
 
     @property
     def pending(self) -> tuple[PlannedStep, ...]:
-        """The Steps still to be taken."""
-        return tuple(one for one in self.steps if not one.done)
+        """The Steps that `apply` has still to take; archive and what comes after it have verbs of their own."""
+        return tuple(one for one in self.steps if not one.done and one.phase.place <= Phase.VERIFY.place)
 
     @property
     def rows_pending(self) -> int:
@@ -179,6 +181,26 @@ class Losses:
     def sentence(self) -> str:
         """The words by which the loss is accepted."""
         return f"{self.rows} row{'' if self.rows == 1 else 's'} of {self.target}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """One reason why something is refused: its id, what is so, and the cure."""
+
+    id: str
+    what: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumer:
+    """Who reads or writes the tables of a change, and on which side: `old`, `both` or `new`."""
+
+    name: str
+    what: str = ""
+    side: str = "old"
+    note: str | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

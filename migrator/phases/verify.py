@@ -9,6 +9,7 @@ from typing import Any
 from migrator.database.connect import Connection
 from migrator.database.failures import SqlError
 from migrator.database.session import rows, transaction
+from migrator.engine import archived
 from migrator.engine import balance as balancing
 from migrator.engine.accounts import Counted
 from migrator.engine.compare import Compare
@@ -18,7 +19,7 @@ from migrator.ledger import quarantine, steps
 from migrator.ledger.lease import Lease
 from migrator.ledger.run import Listen, Run
 from migrator.model.change import Change
-from migrator.model.names import literal
+from migrator.model.names import Relation, literal
 from migrator.model.step import Event, Phase, Preview
 from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
 
@@ -211,15 +212,25 @@ def subject(conn: Connection, change: Change, search_path: str) -> Mapping[str, 
 
     The counters are PostgreSQL's statistics: they may lag by seconds, and a reset makes a proof stale, never fresh.
     """
-    names = sorted({find_source(conn, one, search_path).relation for one in change.backfills})
+    return {
+        "definitions": {one.name: change.definition_digest(one) for one in change.backfills},
+        "writes": _writes(conn, change, search_path),
+        "quarantine": [list(one) for one in quarantine.counts(conn, change.name)],
+    }
+
+
+def _writes(conn: Connection, change: Change, search_path: str) -> dict[str, int]:
+    """Read how often each source was written to, by its name before an archive."""
+    made = archived.find(conn, change.name)
+    away = {} if made is None else {one.source: one for one in made.tables}
+    names = {}
+    for source, backfill in {one.source: one for one in change.backfills}.items():
+        before = away[source].before if source in away else find_source(conn, backfill, search_path).relation
+        names[away[source].later if source in away else before] = f"{before.schema}.{before.name}"
     wanted = ", ".join(f"({literal(one.schema)}, {literal(one.name)})" for one in names)
     found = rows(
         conn,
-        "SELECT schemaname || '.' || relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_catalog.pg_stat_user_tables"
-        f" WHERE (schemaname, relname) IN ({wanted}) ORDER BY 1",
+        "SELECT schemaname, relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_catalog.pg_stat_user_tables"
+        f" WHERE (schemaname, relname) IN ({wanted}) ORDER BY 1, 2",
     )
-    return {
-        "definitions": {one.name: change.definition_digest(one) for one in change.backfills},
-        "writes": {str(name): int(number) for name, number in found},
-        "quarantine": [list(one) for one in quarantine.counts(conn, change.name)],
-    }
+    return {names[Relation(schema, name)]: int(number) for schema, name, number in found}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,10 +18,12 @@ from migrator.project.faults import Fault, did_you_mean, key, raise_all, shown
 
 FILE = "migrator.toml"
 UNITS = {"ms": 1, "s": 1_000, "min": 60_000}
+PERIODS = {"h": "hours", "d": "days", "w": "weeks"}
 LONGEST_LOCK_TIMEOUT = 10 * UNITS["min"]
 SECRETS = frozenset({"url", "direct_url", "scratch_url"})
 
 EXAMPLES = {
+    "keep": 'keep = "14d"',
     "backfills": 'backfills = ["new_from_old"], the names of files in backfills/',
     "batch_rows": "batch_rows = 10000",
     "foreign": 'foreign = "count" or foreign = "fault"',
@@ -42,6 +45,14 @@ def milliseconds(value: object) -> int:
     if not 0 < length <= LONGEST_LOCK_TIMEOUT:
         raise ValueError("is not between 1ms and 10min")
     return length
+
+
+def period(value: object) -> timedelta:
+    """Read how long something is kept: `14d`, `12h`, `8w`."""
+    found = re.fullmatch(r"([0-9]{1,4})([hdw])", value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("is no number of hours, days or weeks")
+    return timedelta(**{PERIODS[found[2]]: int(found[1])})
 
 
 def _none(value: object) -> object:
@@ -82,6 +93,13 @@ class Database(Table):
     scratch_url: str | None = None
 
 
+class ArchiveTable(Table):
+    """One `[change.<name>.archive]`: the sources that are put away, each with its later name, and for how long."""
+
+    keep: Annotated[timedelta, BeforeValidator(period)] = timedelta(days=14)
+    tables: dict[str, str] = {}
+
+
 class ChangeTable(SettingsTable):
     """One `[change.<name>]`."""
 
@@ -93,6 +111,8 @@ class ChangeTable(SettingsTable):
     backfill: dict[str, SettingsTable] = {}
     params: dict[str, str | int | float | bool] = {}
     revision_params: dict[str, Literal["str", "int", "float", "bool"]] = {}
+    archive: ArchiveTable = ArchiveTable()
+    consumers: dict[str, str] = {}
     secret_columns: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
@@ -174,6 +194,8 @@ def _known(location: list[str | int]) -> list[str]:
             table = Database
         case ["change", _, _]:
             table = ChangeTable
+        case ["change", _, "archive", _]:
+            table = ArchiveTable
         case ["defaults", _] | ["change", _, "backfill", _, _]:
             table = SettingsTable
         case _:

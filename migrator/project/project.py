@@ -89,7 +89,7 @@ class Project:
         `params` are `--param` overrides, `flags` settings of the command line; None is not given.
         Raises UsageError (M103) for an unknown name, ConfigurationError (M102, M105, M106).
         """
-        from migrator.project import arguments, definitions, settings  # noqa: PLC0415 -- as above
+        from migrator.project import archiving, arguments, definitions, settings  # noqa: PLC0415 -- as above
 
         self._known(name)
         table = self.config.change[name]
@@ -105,7 +105,20 @@ class Project:
             backfills=backfills,
             settings=chosen,
             arguments=arguments.resolve(declared, table.params, params or {}, root=self.root, change=name),
+            archive=archiving.resolve(name, table.archive, backfills),
+            consumers=dict(table.consumers),
         )
+
+    def sources_beside(self, change: Change) -> dict[str, tuple[str, ...]]:
+        """Name the sources of every other change of the same database. Raises what loading a definition raises."""
+        from migrator.project import definitions  # noqa: PLC0415 -- as above
+
+        found = {}
+        for name, table in self.config.change.items():
+            if name != change.name and table.database == change.database:
+                loaded = definitions.load(self.backfills, table.backfills, change=name)
+                found[name] = tuple(dict.fromkeys(one.source for one in loaded))
+        return found
 
     def database_url(self, change: Change | str | None = None, flag: str | None = None) -> DatabaseUrl:
         """Say where the database of a change is, or the default one.

@@ -8,8 +8,10 @@ from migrator.database import inventory, revisions
 from migrator.database.connect import Connection
 from migrator.database.revisions import RevisionInfo
 from migrator.database.server import ServerFacts
+from migrator.engine import archived
+from migrator.engine.archived import Archived
 from migrator.ledger import backfills, install, lease, steps
-from migrator.ledger.steps import StepRecord
+from migrator.ledger.steps import Proof, StepRecord
 from migrator.model.change import Change
 from migrator.model.step import Phase, State
 from migrator.phases.verify import subject
@@ -18,7 +20,7 @@ from migrator.workflow.desk import Desk
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What there is. `recorded` are the backfills that ever ran, `copied` those whose copy ended."""
+    """What there is. `recorded` are the backfills that ever ran; `proof` is the newest, whatever it says."""
 
     server: ServerFacts
     ledger: int | None
@@ -29,6 +31,8 @@ class Facts:
     verified: bool = False
     refuted: bool = False
     stale: bool = False
+    proof: Proof | None = None
+    archived: Archived | None = None
     holder: tuple[str, str] | None = None
     strangers: tuple[str, ...] = ()
     change: Change | None = field(default=None, repr=False)
@@ -37,6 +41,11 @@ class Facts:
     def undoing(self) -> bool:
         """Whether a rollback was begun and did not end."""
         return any(one.status == "undoing" for one in self.steps)
+
+    @property
+    def archiving(self) -> bool:
+        """Whether an archive was begun and did not end, so that its watch may still stand on the tables."""
+        return any(one.phase is Phase.ARCHIVE and one.status == "started" for one in self.steps)
 
     def done(self, phase: Phase, name: str) -> bool:
         """Whether a Step is recorded as done."""
@@ -47,6 +56,8 @@ class Facts:
         """The state of the change, derived."""
         if self.undoing:
             return State.UNDOING
+        if self.archived is not None:
+            return State.ARCHIVED
         if not self.applied and self.revisions:
             return State.NEW
         if len(self.applied) < len(self.revisions):
@@ -90,6 +101,8 @@ def _with_ledger(conn: Connection, facts: Facts, change: Change, search_path: st
         verified=fresh,
         refuted=proof is not None and not proof.proven,
         stale=proof is not None and proof.proven and not fresh,
+        proof=proof,
+        archived=archived.find(conn, change.name),
         holder=lease.holder(conn, change.name),
         strangers=facts.strangers,
         change=change,

@@ -72,8 +72,10 @@ def _is_done(step: Step, facts: Facts, rows: int | None) -> bool:
             return step.name in facts.applied
         case Phase.BACKFILL:
             return facts.done(Phase.BACKFILL, step.name) and not rows
+        case Phase.ARCHIVE:
+            return facts.state is State.ARCHIVED
         case _:
-            return facts.state is State.VERIFIED
+            return facts.state in {State.VERIFIED, State.ARCHIVED}
 
 
 def _still_to_come(balance: Balance) -> int:

@@ -17,6 +17,7 @@ _NEXT = {
     State.COPYING: "migrator apply {0}",
     State.COPIED: "migrator verify {0}",
     State.VERIFIED: "",
+    State.ARCHIVED: "",
     State.UNDOING: "migrator rollback {0}",
 }
 
@@ -69,6 +70,14 @@ def _reasons(facts: Facts, held: int) -> tuple[str, ...]:
         found.append("the last verify was not proven")
     if facts.stale:
         found.append("the proof is stale: sources, definitions or parameters changed since")
+    if facts.archived is not None:
+        found.append(f"{facts.archived.names}, kept until {facts.archived.keep_until:%Y-%m-%d %H:%M} UTC")
+    if facts.archiving:
+        name = "" if facts.change is None else facts.change.name
+        found.append(
+            "an archive was begun and did not end, and a watch is on its tables:"
+            f" migrator archive {name} goes on, migrator rollback {name} --to verify takes it off"
+        )
     if held:
         found.append(f"{held:,} rows wait in quarantine")
     found += facts.strangers

@@ -18,6 +18,7 @@ from migrator.model.step import Losses, Phase, Report, State, StepReport
 from migrator.model.tables import Table
 from migrator.phases.backfill import CopyRows
 from migrator.phases.verify import CompareRows
+from migrator.workflow.archive_step import archive_step
 from migrator.workflow.desk import Desk
 from migrator.workflow.facts import Facts
 from migrator.workflow.runner import take_back
@@ -54,7 +55,9 @@ def rollback(
     lose: Sequence[str] = (),
     listen: Listen,
 ) -> Report:
-    """Undo what was done: forget the proof, delete by provenance, downgrade. `to` is the phase that stays done.
+    """Undo what was done: restore what is archived, forget the proof, delete by provenance, downgrade.
+
+    `to` is the phase that stays done.
 
     Raises RefusedError M412 when rows of the application would be lost that were not accepted by name: `lose` holds
     sentences like "7 rows of video_jobs", `keep_new` leaves these rows and their tables. Killed, it goes on.
@@ -78,14 +81,14 @@ def _back(
     desk: Desk, run: Run, facts: Facts, to: Phase | None, found: Sequence[Losses], accepted: Accepted
 ) -> list[StepReport]:
     last = -1 if to is None else to.place
+    done = _unarchive(desk, run, facts)
     keep_tables = accepted.keep_new and any(one.rows for one in found)
     going = [one for one in (Phase.EXPAND, Phase.BACKFILL, Phase.VERIFY) if one.place > last]
     if keep_tables and Phase.EXPAND in going:
         going.remove(Phase.EXPAND)
     if not going:
-        return []
+        return done
     _begin(run, going, accepted)
-    done: list[StepReport] = []
     if Phase.VERIFY in going:
         done += _unverify(desk, run, facts)
     if Phase.BACKFILL in going:
@@ -93,6 +96,13 @@ def _back(
     if Phase.EXPAND in going:
         done += _unexpand(desk, run, facts, found)
     return done
+
+
+def _unarchive(desk: Desk, run: Run, facts: Facts) -> list[StepReport]:
+    """Take the archive back, or the watch of one that was only begun: one transaction, which nothing has to go on."""
+    if not any(one.phase is Phase.ARCHIVE for one in facts.steps):
+        return []
+    return [take_back(archive_step(desk), run)]
 
 
 def _begin(run: Run, going: list[Phase], accepted: Accepted) -> None:

@@ -23,6 +23,7 @@ from migrator.phases.backfill import CopyRows
 from migrator.phases.catchup import CatchUpRows
 from migrator.phases.expand import RunRevision
 from migrator.phases.verify import CompareRows, Proof, balances_of, record, verdicts_of
+from migrator.workflow.archive_step import archive_step, foreseen
 from migrator.workflow.desk import Desk
 from migrator.workflow.facts import Facts, gather
 from migrator.workflow.planner import Foretold, make_plan
@@ -43,11 +44,15 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
     with desk.explained(f"planning {desk.change.name}"), desk.database.connect() as conn:
         blind = install.is_hidden(conn)
         facts = facts_of(conn, desk, blind=blind)
+        if facts.state is State.ARCHIVED:
+            return _archived_plan(desk, facts, dry_run=dry_run)
         declared = _declared(desk, facts)
         if declared.refused is not None and declared.refused.id in SPEAKING:
             raise declared.refused
         with reading(conn, desk):
             prepared = _prepare(conn, desk, facts, declared, blind=blind)
+            putting_away = facts.state is State.VERIFIED and bool(desk.change.archive.tables)
+            archive, following = foreseen(conn, desk, facts) if putting_away else (archive_step(desk), ())
         balances, sources = balances_of(conn, prepared, desk.database.search_path) if count else ((), ())
     unchecked = declared.reason and not all(one.checked for one in prepared)
     revisions = revision_steps(desk, facts, declared)
@@ -56,14 +61,23 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
         prepared=prepared,
         balances=balances,
         sources=sources,
-        hazards=hazards.find(facts.server, prepared, pending),
+        hazards=(*hazards.find(facts.server, prepared, pending), *following),
         notes=(
             *((f"types unchecked: {declared.reason}",) if unchecked else ()),
             *((BLIND,) if blind else ()),
         ),
     )
-    made = [*revisions, *_copies(desk, prepared), _comparison(desk)]
+    made: list[Step] = [*revisions, *_copies(desk, prepared), _comparison(desk)]
+    made += [archive] if putting_away else []
     return make_plan(desk.change, desk.database.shown, facts, made, foretold, dry_run=dry_run)
+
+
+def _archived_plan(desk: Desk, facts: Facts, *, dry_run: bool) -> Plan:
+    """Plan a change whose sources are archived: every Step is done, and nothing is left to be read."""
+    path = desk.database.search_path
+    copies = [CopyRows(change=desk.change, backfill=one, search_path=path) for one in desk.change.backfills]
+    made = [*revision_steps(desk, facts), *copies, _comparison(desk), archive_step(desk)]
+    return make_plan(desk.change, desk.database.shown, facts, made, Foretold(), dry_run=dry_run)
 
 
 def apply(
@@ -85,12 +99,9 @@ def apply(
         install_ledger(desk)
         with running(desk, f"apply --to {to}", listen) as (run, conn):
             facts = facts_of(conn, desk)
-            if facts.undoing:
-                raise RefusedError(
-                    "M405",
-                    f"A rollback of {desk.change.name} was begun and did not end.",
-                    f"Let it end: migrator rollback {desk.change.name}",
-                )
+            refuse_undoing(desk, facts)
+            if facts.state is State.ARCHIVED:
+                return _report(desk, "apply", facts, [])
             done = _expand(desk, run, facts)
             if to is not Phase.EXPAND:
                 done += _backfill(desk, run, facts, only)
@@ -101,11 +112,39 @@ def apply(
             return _verified(desk, run, conn, done, facts)
 
 
+def refuse_undoing(desk: Desk, facts: Facts) -> None:
+    """Raise RefusedError M405 while a rollback is half done."""
+    if facts.undoing:
+        raise RefusedError(
+            "M405",
+            f"A rollback of {desk.change.name} was begun and did not end.",
+            f"Let it end: migrator rollback {desk.change.name}",
+        )
+
+
+def refuse_archived(desk: Desk) -> None:
+    """Raise RefusedError M438 when the sources are archived: there is nothing to copy from and nothing to compare."""
+    with desk.explained("reading the status"), desk.database.connect() as conn:
+        _refuse_archived(desk, facts_of(conn, desk, blind=install.is_hidden(conn)))
+
+
+def _refuse_archived(desk: Desk, facts: Facts) -> None:
+    if facts.archived is None:
+        return
+    proof = "there is no proof" if facts.proof is None else f"the proof of {facts.proof.at:%Y-%m-%d %H:%M} UTC"
+    stands = "" if facts.proof is None else " stands" if facts.verified else " is stale"
+    raise RefusedError(
+        "M438",
+        f"{desk.change.name} is archived: {facts.archived.names}; {proof}{stands}.",
+        f"Take the archive back first: migrator rollback {desk.change.name} --to verify",
+    )
+
+
 def _foresee(desk: Desk, to: Phase, *, scratch: bool) -> None:
     """Raise what is known to fail, while nothing is written yet."""
     with desk.database.connect() as conn:
         facts = facts_of(conn, desk)
-        if facts.undoing:
+        if facts.undoing or facts.state is State.ARCHIVED:
             return
         pending = [one for one in revision_steps(desk, facts) if one.name not in facts.applied]
         blocked = any(one.in_the_way(conn) for one in pending)
@@ -127,9 +166,10 @@ def _reads(backfill: Backfill, tables: Collection[str]) -> bool:
 
 
 def verify_counts(desk: Desk) -> Report:
-    """Balance every backfill and every source in one snapshot; only reads."""
+    """Balance every backfill and every source in one snapshot; only reads. Raises RefusedError M438 when archived."""
     with desk.explained(f"balancing {desk.change.name}"), desk.database.connect() as conn:
         facts = facts_of(conn, desk)
+        _refuse_archived(desk, facts)
         declared = _declared(desk, facts)
         with reading(conn, desk):
             prepared = _prepare(conn, desk, facts, declared)
@@ -146,10 +186,11 @@ def verify_counts(desk: Desk) -> Report:
 def verify(desk: Desk, *, show: int = 20, listen: Listen) -> Report:
     """Prove a change row by row, and record the proof where there is a Ledger we may write to.
 
-    Raises RefusedError M406 before expand: there is nothing to compare with yet.
+    Raises RefusedError M406 before expand: there is nothing to compare with yet; M438 when archived.
     """
     with desk.explained(f"verifying {desk.change.name}"), desk.database.connect() as conn:
         facts = facts_of(conn, desk)
+        _refuse_archived(desk, facts)
         if facts.state in {State.NEW, State.EXPANDING}:
             raise RefusedError(
                 "M406",
@@ -159,7 +200,7 @@ def verify(desk: Desk, *, show: int = 20, listen: Listen) -> Report:
         proof = _comparison(desk, show).prove(conn, listen)
         notes = _record_proof(conn, desk, facts, proof)
         state = facts_of(conn, desk)
-    return _proof_report(desk, "verify", state, [], proof, notes)
+    return proof_report(desk, "verify", state, [], proof, notes)
 
 
 def facts_of(conn: Connection, desk: Desk, *, blind: bool = False) -> Facts:
@@ -175,7 +216,7 @@ def status_facts(desk: Desk) -> Facts:
 
 
 def install_ledger(desk: Desk) -> None:
-    """Install the Ledger where there is none."""
+    """Install the Ledger where there is none, or bring it to the newest version."""
     with desk.explained("installing the ledger"), desk.database.connect() as conn:
         if install.version(conn) != install.VERSION:
             with transaction(conn, lock_timeout_ms=10_000):
@@ -291,7 +332,7 @@ def _verified(desk: Desk, run: Run, conn: Connection, done: list[StepReport], be
         compared = sum(one.compared for one in proof.comparisons)
         seconds = sum(one.seconds for one in proof.comparisons)
         done = [*done, StepReport(phase=step.phase, name=step.name, title=step.title, rows=compared, seconds=seconds)]
-    return _proof_report(desk, "apply", facts, done, proof, ())
+    return proof_report(desk, "apply", facts, done, proof, ())
 
 
 def _catch_up(desk: Desk, run: Run, proof: Proof) -> list[StepReport]:
@@ -340,9 +381,10 @@ def _report(
     )
 
 
-def _proof_report(
+def proof_report(
     desk: Desk, verb: str, facts: Facts, done: Sequence[StepReport], proof: Proof, notes: tuple[str, ...]
 ) -> Report:
+    """Report what was done together with a proof."""
     return Report(
         change=desk.change.name,
         verb=verb,

@@ -52,6 +52,9 @@ def make_project(
     settings: Mapping[str, Any] | None = None,
     search_path: str = "public",
     scratch_url: str | None = None,
+    archive: Mapping[str, str] | None = None,
+    keep: str = "14d",
+    consumers: Mapping[str, str] | None = None,
 ) -> Desk:
     """Write a project into `tmp_path` and open its change on the database of `url`.
 
@@ -75,6 +78,7 @@ def make_project(
         settings=settings or {},
         database={"search_path": search_path, **({"scratch_url": scratch_url} if scratch_url else {})},
     )
+    config += _archive(change, archive or {}, keep, consumers or {})
     (tmp_path / "migrator.toml").write_text(config, encoding="utf-8")
     spoken = {name: value if isinstance(value, str) else json.dumps(value) for name, value in (params or {}).items()}
     return open_desk(change, config=str(tmp_path), url=url, params=spoken)
@@ -182,6 +186,15 @@ def execute(url: str, statements: str) -> None:
     """Execute statements, each for itself as psql does, on a connection of its own."""
     with closing(psycopg.connect(url, autocommit=True)) as conn:
         conn.execute(statements.encode())
+
+
+def _archive(change: str, tables: Mapping[str, str], keep: str, consumers: Mapping[str, str]) -> str:
+    """Write the tables of the file that an archive reads."""
+    named = ", ".join(f"{json.dumps(old)} = {json.dumps(new)}" for old, new in tables.items())
+    who = [f"{json.dumps(name)} = {json.dumps(what)}" for name, what in consumers.items()]
+    head = f"change.{json.dumps(change)}"
+    archive = [f"[{head}.archive]", f"keep = {json.dumps(keep)}", f"tables = {{ {named} }}"] if tables else []
+    return "\n".join([*archive, f"[{head}.consumers]", *who, ""])
 
 
 def _write_revisions(directory: Path, change: str, ups: Sequence[str], downs: Sequence[str]) -> None:

@@ -7,14 +7,14 @@ from typing import Final
 
 from migrator.cli.render import fates
 from migrator.cli.render.words import WIDTH, blocks, columns, fold, number, place, size
-from migrator.model.step import Hazard, Phase, Plan, PlannedStep
+from migrator.model.step import Hazard, Phase, Plan, PlannedStep, State
 
 STEP: Final = 46  # columns for what a step is called
 TITLE: Final = 13
 
 
-def plan(given: Plan, *, sql: bool = False, brief: bool = False, width: int = WIDTH) -> list[str]:
-    """Write a Plan; `sql` adds the statements of each Step, `brief` leaves all but the fates out."""
+def plan(given: Plan, *, sql: bool = False, brief: bool = False, verb: str = "apply", width: int = WIDTH) -> list[str]:
+    """Write a Plan of a verb; `sql` adds the statements of each Step, `brief` leaves all but the fates out."""
     groups = fates.by_source(given.balances)
     return list(
         blocks(
@@ -23,7 +23,7 @@ def plan(given: Plan, *, sql: bool = False, brief: bool = False, width: int = WI
             _statements(given) if sql else (),
             *(fates.going(group, given.sources, width) for group in groups),
             () if brief else _remarks(given, width),
-            _end(given, width),
+            _end(given, width) if verb == "apply" else _archive(given),
         )
     )
 
@@ -110,9 +110,19 @@ def _end(given: Plan, width: int) -> Iterator[str]:
         )
     if not given.pending:
         yield "Nothing to do. Nothing was changed."
-        yield f"Next: migrator verify {given.change}"
+        left = any(not one.done for one in given.steps)
+        yield from _archive(given) if left else _verify(given)
         return
     next_one = "" if given.dry_run else " --dry-run"
     if all(one.phase is Phase.VERIFY for one in given.pending):
         next_one = ""
     yield f"Nothing was changed. Next: migrator apply {given.change}{next_one}"
+
+
+def _verify(given: Plan) -> Iterator[str]:
+    if given.state is not State.ARCHIVED:
+        yield f"Next: migrator verify {given.change}"
+
+
+def _archive(given: Plan) -> Iterator[str]:
+    yield f"Next, when nobody needs the old tables: migrator archive {given.change}"

@@ -49,6 +49,7 @@ def backfill(
         lock_timeout=lock_timeout,
         quarantine_limit=quarantine_limit,
     )
+    use_cases.refuse_archived(desk)
     with listening(run) as listen:
         report = use_cases.apply(desk, to=Phase.BACKFILL, only=only, foresee=True, listen=listen)
     run.show(report, screen)
