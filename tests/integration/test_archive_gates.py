@@ -142,7 +142,7 @@ def test_a_taken_name_is_refused(database: str, tmp_path: Path, taker: str) -> N
 
 def test_a_table_that_another_change_needs_stays(database: str, tmp_path: Path) -> None:
     """M435: a source of another change of the same database, begun or only declared, is not archived."""
-    desk = verified(tmp_path, database)
+    verified(tmp_path, database)
     columns = {"id": 'column("id")', "note": 'column("note")'}
     elsewhere = definition(columns, target="'elsewhere'")
     source = f"from migrator.model import Backfill, column\n{elsewhere}"
@@ -190,7 +190,8 @@ def test_rights_that_could_not_be_given_back_are_not_taken(database: str, tmp_pa
     desk = verified(tmp_path, database)
     execute(
         database,
-        f"CREATE ROLE {owner} LOGIN PASSWORD 'secret'; CREATE ROLE {friend}; CREATE ROLE {guest}; ALTER TABLE old OWNER TO {owner};"
+        f"CREATE ROLE {owner} LOGIN PASSWORD 'secret'; CREATE ROLE {friend}; CREATE ROLE {guest};"
+        f"ALTER TABLE old OWNER TO {owner};"
         f"GRANT ALL ON old TO {friend} WITH GRANT OPTION; GRANT ALL ON SCHEMA migrator TO {owner};"
         f"GRANT ALL ON ALL TABLES IN SCHEMA migrator TO {owner}; GRANT ALL ON new TO {owner}",
     )

@@ -16,9 +16,11 @@ import psycopg
 
 from migrator.database.connect import Database
 from migrator.database.inventory import objects
+from migrator.model.step import Phase, State
 from migrator.workflow import archiving
+from migrator.workflow.use_cases import status_facts
 from tests.support.kills import ROOT, as_it_was
-from tests.support.projects import CHANGE, MOVE, definition, execute, make_project, rows_of, run, silent
+from tests.support.projects import MOVE, back, definition, make_project, rows_of, run, silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,20 +127,22 @@ UNION ALL SELECT 'column', attrelid::regclass::text, attname,
     (SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(attacl) AS a) FROM pg_attribute
     WHERE attacl IS NOT NULL AND attrelid >= 16384
 UNION ALL SELECT 'trigger', tgrelid::regclass::text, tgname, tgenabled::text FROM pg_trigger
-    WHERE tgrelid >= 16384 AND NOT tgisinternal AND tgrelid::regclass::text NOT LIKE 'migrator.%'
+    WHERE tgrelid >= 16384 AND NOT tgisinternal AND tgname NOT LIKE 'migrator_watch%'
 UNION ALL SELECT 'policy', polrelid::regclass::text, polname, polroles::text FROM pg_policy
 """
 
 
-def everything(url: str) -> dict[str, Any]:
-    """Describe all that is outside schema `migrator`: objects, rights to the letter, rows, and as pg_dump sees it."""
+def everything(url: str, *, dumped: bool = True) -> dict[str, Any]:
+    """Describe all that is outside schema `migrator`: objects, rights to the letter, and as pg_dump sees it.
+
+    The triggers of the watch are left out: `watches` counts them.
+    """
     with Database(url=url).connect() as conn:
         described = objects(conn)
-    return {
-        **described,
-        "letters": sorted(map(str, rows_of(url, LETTERS))),
-        "dump": sorted(as_it_was(url).splitlines()),
-    }
+    letters = sorted(map(str, rows_of(url, LETTERS)))
+    lines = as_it_was(url).splitlines() if dumped else []
+    told = sorted(one for one in lines if one and not one.startswith("--") and "migrator_watch" not in one)
+    return {**described, "letters": letters, "dump": told}
 
 
 def watches(url: str) -> int:
@@ -159,8 +163,6 @@ def jobs_project(root: Path, url: str, **more: Any) -> Desk:
 
 def verified(root: Path, url: str, ddl: str, **more: Any) -> Desk:
     """Make the tables, and a change that is verified."""
-    from migrator.model.step import Phase  # noqa: PLC0415
-
     execute_each(url, ddl)
     desk = jobs_project(root, url, **more)
     assert run(desk, to=Phase.VERIFY).proven
@@ -220,7 +222,7 @@ psycopg.Cursor.execute = counted
 
 def listen(event):
     global counting
-    counting = counting or event.phase is Phase.ARCHIVE
+    counting = (counting or event.phase is Phase.ARCHIVE) and event.kind != "done"
 
 print("ready", flush=True)
 for line in sys.stdin:
@@ -233,7 +235,7 @@ for line in sys.stdin:
             archiving.archive(desk, listen=listen)
         else:
             undoing.rollback(desk, to=Phase.VERIFY, listen=listen)
-        os._exit(0)
+        os._exit(sent)
     _, status = os.waitpid(child, 0)
     print(os.waitstatus_to_exitcode(status), flush=True)
 """
@@ -261,15 +263,67 @@ class Forker:
             stream.close()
         self._process.wait(60)
 
-    def dies_in(self, verb: str, statement: int, *, after: bool = False) -> bool:
-        """Run a verb in a child that kills itself at a statement; False when it had no such statement and ended."""
+    def statements(self, verb: str) -> int:
+        """Run a verb to its end, and count the statements it sends."""
+        return self._run(verb, 0, "before")
+
+    def dies(self, verb: str, statement: int, *, sent: bool = False) -> None:
+        """Run a verb in a child that kills itself before a statement, or as soon as it is sent."""
+        code = self._run(verb, statement, "after" if sent else "before")
+        assert -signal.SIGKILL == code, f"{verb} at statement {statement}: exit code {code}"
+
+    def _run(self, verb: str, statement: int, when: str) -> int:
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{verb} {statement} {'after' if after else 'before'}\n")
+        self._process.stdin.write(f"{verb} {statement} {when}\n")
         self._process.stdin.flush()
-        code = int(self._hear())
-        assert code in {0, -signal.SIGKILL}, f"{verb} at statement {statement}: exit code {code}"
-        return code != 0
+        return int(self._hear())
 
     def _hear(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
+
+
+def goes_on(desk: Desk, start: dict[str, Any], away: dict[str, Any], *, forward: bool) -> None:
+    """Assert that what a kill left is one side or the other, and that it goes on, or back, and leaves nothing."""
+    url = desk.database.url
+    state = status_facts(desk).state
+    assert everything(url, dumped=False) == {State.VERIFIED: start, State.ARCHIVED: away}[state]
+    if forward:
+        assert State.ARCHIVED is put_away(desk).state
+        assert everything(url, dumped=False) == away
+    assert State.VERIFIED is back(desk, to=Phase.VERIFY).state
+    assert everything(url, dumped=False) == start
+    assert (0, [(0,)]) == (watches(url), rows_of(url, "SELECT count(*) FROM migrator.step WHERE phase = 'archive'"))
+
+
+def both_sides(desk: Desk) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Describe the database before and after an archive, and go back."""
+    start = everything(desk.database.url, dumped=False)
+    put_away(desk)
+    away = everything(desk.database.url, dumped=False)
+    back(desk, to=Phase.VERIFY)
+    return start, away
+
+
+def kill_archives(desk: Desk, *, every: bool) -> None:
+    """Kill an archive with SIGKILL at its statements: all that write or lock, and of the proof's reads some or all."""
+    start, away = both_sides(desk)
+    with Forker(desk) as forker:
+        last = forker.statements("archive")
+        back(desk, to=Phase.VERIFY)
+        numbers = range(1, last + 1) if every else [*range(1, 9), *range(9, last - 11, 8), *range(last - 11, last + 1)]
+        for number in numbers:
+            forker.dies("archive", number)
+            goes_on(desk, start, away, forward=number % 3 == 0)
+
+
+def kill_ways_back(desk: Desk) -> None:
+    """Kill the undo of an archive with SIGKILL at every one of its statements."""
+    start, away = both_sides(desk)
+    put_away(desk)
+    with Forker(desk) as forker:
+        last = forker.statements("rollback")
+        for number in range(1, last + 1):
+            put_away(desk)
+            forker.dies("rollback", number)
+            goes_on(desk, start, away, forward=False)
