@@ -138,6 +138,10 @@ class ArchiveTables:
             self.unwatch(run)
             return {}
 
+        with run.database.connect() as conn:
+            for one in found.later:
+                _oid(conn, one)
+
         def look(conn: Connection) -> Sequence[str]:
             self._refuse_taken(conn, found)
             back = [(one, renames.there_now(conn, _oid(conn, one.later), one.renames)) for one in found.tables]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.database import inventory
 from migrator.database.connect import Connection
 from migrator.database.failures import SqlError
 from migrator.database.session import rows, transaction
@@ -14,7 +15,7 @@ from migrator.engine import balance as balancing
 from migrator.engine.accounts import Counted
 from migrator.engine.compare import Compare
 from migrator.engine.isolate import is_row_fault
-from migrator.engine.prepare import Prepared, find_source, prepare
+from migrator.engine.prepare import Prepared, prepare
 from migrator.ledger import quarantine, steps
 from migrator.ledger.lease import Lease
 from migrator.ledger.run import Listen, Run
@@ -224,10 +225,11 @@ def _writes(conn: Connection, change: Change, search_path: str) -> dict[str, int
     made = archived.find(conn, change.name)
     away = {} if made is None else {one.source: one for one in made.tables}
     names = {}
-    for source, backfill in {one.source: one for one in change.backfills}.items():
-        before = away[source].before if source in away else find_source(conn, backfill, search_path).relation
-        names[away[source].later if source in away else before] = f"{before.schema}.{before.name}"
-    wanted = ", ".join(f"({literal(one.schema)}, {literal(one.name)})" for one in names)
+    for source in change.sources:
+        before = away[source].before if source in away else inventory.find(conn, source, search_path)
+        if before is not None:  # one that is gone makes the proof stale
+            names[away[source].later if source in away else before] = f"{before.schema}.{before.name}"
+    wanted = ", ".join(f"({literal(one.schema)}, {literal(one.name)})" for one in names) or "(NULL, NULL)"
     found = rows(
         conn,
         "SELECT schemaname, relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_catalog.pg_stat_user_tables"

@@ -20,7 +20,10 @@ from migrator.workflow.desk import Desk
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What there is. `recorded` are the backfills that ever ran; `proof` is the newest, whatever it says."""
+    """What there is. `recorded` are the backfills that ever ran; `proof` is the newest, whatever it says.
+
+    `astray` are archived tables that are not there under their later names.
+    """
 
     server: ServerFacts
     ledger: int | None
@@ -33,6 +36,7 @@ class Facts:
     stale: bool = False
     proof: Proof | None = None
     archived: Archived | None = None
+    astray: tuple[str, ...] = ()
     holder: tuple[str, str] | None = None
     strangers: tuple[str, ...] = ()
     change: Change | None = field(default=None, repr=False)
@@ -88,6 +92,8 @@ def gather(conn: Connection, desk: Desk, *, blind: bool = False) -> Facts:
 
 def _with_ledger(conn: Connection, facts: Facts, change: Change, search_path: str) -> Facts:
     proof = steps.newest_proof(conn, change.name)
+    away = archived.find(conn, change.name)
+    there = {} if away is None else inventory.tables(conn, away.later)
     fresh = proof is not None and proof.proven and proof.subject == subject(conn, change, search_path)
     return Facts(
         server=facts.server,
@@ -102,7 +108,8 @@ def _with_ledger(conn: Connection, facts: Facts, change: Change, search_path: st
         refuted=proof is not None and not proof.proven,
         stale=proof is not None and proof.proven and not fresh,
         proof=proof,
-        archived=archived.find(conn, change.name),
+        archived=away,
+        astray=() if away is None else tuple(str(one) for one in away.later if one not in there),
         holder=lease.holder(conn, change.name),
         strangers=facts.strangers,
         change=change,

@@ -72,6 +72,7 @@ def _reasons(facts: Facts, held: int) -> tuple[str, ...]:
         found.append("the proof is stale: sources, definitions or parameters changed since")
     if facts.archived is not None:
         found.append(f"{facts.archived.names}, kept until {facts.archived.keep_until:%Y-%m-%d %H:%M} UTC")
+    found += [f"{one} is not there any more: renamed or dropped by hand" for one in facts.astray]
     if facts.archiving:
         name = "" if facts.change is None else facts.change.name
         found.append(

@@ -93,6 +93,7 @@ CLUSTER jobs USING jobs_pkey;
 AROUND = """
 CREATE TABLE lines (id bigint PRIMARY KEY, job bigint REFERENCES jobs ON DELETE CASCADE);
 CREATE VIEW job_notes AS SELECT id, note FROM jobs;
+CREATE FUNCTION newest() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT max(id) FROM jobs; END;
 INSERT INTO jobs (note, amount, customer, during) SELECT 'note ' || i, i, 1, int4range(i, i + 1)
     FROM generate_series(1, 20) AS i;
 INSERT INTO lines SELECT i, i FROM generate_series(1, 20) AS i;

@@ -226,6 +226,8 @@ def test_every_environment_variable_is_described() -> None:
         ("row", (verdict.RowVerdict, verdict.ColumnDifference)),
         ("verdict", (verdict.Verdict,)),
         ("loss", (step.Losses,)),
+        ("refusal", (step.Refusal,)),
+        ("consumer", (step.Consumer,)),
         ("change's status", (step.ChangeStatus,)),
         ("quarantine entry", (Entry,)),
     ],

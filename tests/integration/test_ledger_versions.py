@@ -1,0 +1,67 @@
+"""A Ledger of an older version is brought to the newest one, and is then as a fresh one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from migrator.ledger import install
+from migrator.model.step import State
+from migrator.workflow import archiving, housekeeping, use_cases
+from tests.support.archives import put_away
+from tests.support.kills import dump
+from tests.support.projects import back, execute, one_table, rows_of, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from migrator.workflow.desk import Desk
+
+VERSION_1 = (Path(__file__).parents[1] / "support/ledger/version_1.sql").read_text(encoding="utf-8")
+AT_1 = "INSERT INTO migrator.meta (version, database, tool) VALUES (1, current_database(), '0.1.0')"
+
+
+def empty(url: str) -> None:
+    """Leave a database empty."""
+    execute(url, "SELECT 1")
+
+
+def at_version_1(url: str) -> None:
+    """Install the Ledger as version 1 had it."""
+    execute(url, f"CREATE SCHEMA migrator; {VERSION_1}; {AT_1}")
+
+
+def test_an_upgraded_ledger_is_as_a_fresh_one(
+    database_from: Callable[[str, Callable[[str], object]], str], tmp_path: Path
+) -> None:
+    """Table by table, function by function, right by right: what pg_dump sees of both is the same."""
+    fresh, old = database_from("an empty one", empty), database_from("an empty one", empty)
+    at_version_1(old)
+    for url in (fresh, old):
+        use_cases.install_ledger(one_table(tmp_path, url))
+    assert dump(fresh, "--schema=migrator", "--schema-only") == dump(old, "--schema=migrator", "--schema-only")
+    assert [(install.VERSION,)] == rows_of(old, "SELECT version FROM migrator.meta")
+    before = dump(old)
+    use_cases.install_ledger(one_table_again(tmp_path, old))
+    assert before == dump(old)
+
+
+def one_table_again(root: Path, url: str) -> Desk:
+    """Open the project once more."""
+    from migrator.workflow.desk import open_desk  # noqa: PLC0415
+
+    return open_desk("moving", config=str(root), url=url)
+
+
+def test_a_change_begun_under_version_1_goes_on(database: str, tmp_path: Path) -> None:
+    """Verbs that only read work with the older Ledger; those that write bring it to the newest version first."""
+    desk = one_table(tmp_path, database, archive={"old": "_archived_old"}, consumers={"page": ""})
+    at_version_1(database)
+    assert "old" == archiving.consumers(desk)[0].side
+    assert State.NEW is use_cases.plan(desk).state
+    archiving.put_consumers(desk, ["page"], "new")
+    assert State.VERIFIED is use_cases.apply(desk, listen=silent).state
+    assert State.ARCHIVED is put_away(desk).state
+    back(desk)
+    housekeeping.ledger_remove(desk)
+    assert [(None,)] == rows_of(database, "SELECT to_regnamespace('migrator')")
