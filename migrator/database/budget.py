@@ -18,7 +18,6 @@ from migrator.database.session import begin, execute, results, roll_back, settin
 from migrator.model.names import Relation, literal
 
 IDLE_MS = 10_000  # between our two messages the server waits no longer than this
-GUARD = "40001"  # what was looked at before is not so any more: look again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,6 @@ from migrator.model.names import Relation, literal, quote
 WRITES: Final = "migrator_watch"
 TRUNCATES: Final = "migrator_watch_truncate"
 SEEN: Final = "MGR01"  # the SQLSTATE by which the last message says that something was written
-MOVED: Final = "40001"  # partitions came or went: look again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,15 +89,6 @@ def nothing_seen(tables: Sequence[Member]) -> str:
         f" THEN RAISE EXCEPTION 'the watch saw writes' USING ERRCODE = '{SEEN}'; END IF;\n"
         f"IF ({whole}) <> {2 * len(tables)}"
         f" THEN RAISE EXCEPTION 'the watch was tampered with' USING ERRCODE = '{SEEN}'; END IF"
-    )
-
-
-def same_members(relations: Sequence[Relation], tables: Sequence[Member]) -> str:
-    """Write the statement that raises where a partition came or went since the members were listed."""
-    known = ", ".join(str(one.oid) for one in tables)
-    return (
-        f"IF (SELECT count(*) <> {len(tables)} OR count(*) FILTER (WHERE t.oid NOT IN ({known})) > 0"
-        f" FROM ({_tree(relations)}) t) THEN RAISE EXCEPTION 'partitions came or went' USING ERRCODE = '{SEEN}'; END IF"
     )
 
 

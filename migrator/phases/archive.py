@@ -102,7 +102,6 @@ class ArchiveTables:
             oids = [one.oid for one in tables]
             role = access.current_role(conn)
             return [
-                watch.same_members(found.before, tables),
                 watch.nothing_seen(tables),
                 _still(access.unchanged(oids, found.access)),
                 *watch.taken_off(tables),

@@ -76,7 +76,7 @@ def _archived_plan(desk: Desk, facts: Facts, *, dry_run: bool) -> Plan:
     """Plan a change whose sources are archived: every Step is done, and nothing is left to be read."""
     path = desk.database.search_path
     copies = [CopyRows(change=desk.change, backfill=one, search_path=path) for one in desk.change.backfills]
-    made = [*revision_steps(desk, facts), *copies, _comparison(desk), archive_step(desk)]
+    made: list[Step] = [*revision_steps(desk, facts), *copies, _comparison(desk), archive_step(desk)]
     return make_plan(desk.change, desk.database.shown, facts, made, Foretold(), dry_run=dry_run)
 
 

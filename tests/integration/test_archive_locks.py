@@ -161,6 +161,7 @@ def test_rights_granted_at_the_last_instant_are_taken_too(
 ) -> None:
     """GRANT takes no lock on a table: what was read is held against what is there, and read again."""
     desk = small(tmp_path, database)
+    execute(database, f"GRANT SELECT ON old TO {role}")
     look, looked = ArchiveTables.look, []
 
     def late(self: ArchiveTables, conn: Any) -> Any:
