@@ -17,6 +17,12 @@ def of_change(conn: Connection, change: Change) -> tuple[Consumer, ...]:
     return tuple(Consumer(name=name, what=what, **said.get(name, {})) for name, what in change.consumers.items())
 
 
+def forget(conn: Connection, change: str) -> None:
+    """Forget the sides of all consumers: where the new tables are gone, nobody is on them."""
+    if value(conn, "SELECT pg_catalog.to_regclass('migrator.consumer') IS NOT NULL"):
+        execute(conn, "DELETE FROM migrator.consumer WHERE change = %s", (change,))
+
+
 def put(conn: Connection, change: str, name: str, side: str, note: str | None) -> None:
     """Record on which side a consumer is now; a note stays until another one is given."""
     execute(

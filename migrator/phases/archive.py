@@ -62,21 +62,25 @@ class ArchiveTables:
         """Lay the watch, and record that the archive was begun; an earlier watch begins anew."""
         with run.database.connect() as conn:
             relations = self.relations(conn)
+            again = steps.find(conn, self.change.name, self.phase, self.name) is not None
         watching = {"watching": [[one.schema, one.name] for one in relations]}
 
         def look(conn: Connection) -> Sequence[str]:
             begun = steps.begin_sql(run.lease, self.phase, self.name, watching)
             return [*watch.laid(watch.members(conn, relations)), begun]
 
-        self._locked(run, relations, WATCHING, look, "laying the watch")
+        # To take an earlier one off needs the stronger lock, which is never got by upgrading a weaker one.
+        self._locked(run, relations, EXCLUSIVE if again else WATCHING, look, "laying the watch")
 
     def unwatch(self, run: Run, *, tries: int | None = None) -> None:
-        """Take the watch off, and forget that the archive was begun."""
+        """Take the watch off, and forget that the archive was begun; one that is done has none."""
         with run.database.connect() as conn:
             begun = steps.find(conn, self.change.name, self.phase, self.name)
-            named = [] if begun is None else begun.undo.get("watching", [])
+            if begun is None or begun.status != "started":
+                return
+            named = begun.undo.get("watching", [])
             relations = [one for one in (Relation(*name) for name in named) if inventory.table(conn, one) is not None]
-            if begun is not None and not relations:
+            if not relations:
                 with run.writing(conn):
                     steps.forget(conn, self.change.name, self.phase, self.name)
         if not relations:

@@ -10,7 +10,7 @@ from migrator.database.connect import Connection
 from migrator.database.session import rows, value
 from migrator.engine import undo as undoing
 from migrator.engine.undo import Written
-from migrator.ledger import parameters, steps
+from migrator.ledger import consumers, parameters, steps
 from migrator.ledger.run import Listen, Run
 from migrator.model.errors import RefusedError, UsageError
 from migrator.model.names import Relation, quote
@@ -143,6 +143,7 @@ def _unexpand(desk: Desk, run: Run, facts: Facts, found: Sequence[Losses]) -> li
     done = [take_back(replace(step, accepted=accepted), run) for step in back]
     with run.database.connect() as conn, run.writing(conn):
         steps.forget(conn, desk.change.name, Phase.EXPAND)
+        consumers.forget(conn, desk.change.name)
     return done
 
 

@@ -18,7 +18,7 @@ from migrator.servers import Postgres
 from migrator.workflow import archiving
 from migrator.workflow.gates import GateError
 from tests.support.archives import everything, put_away, watches
-from tests.support.projects import MOVE, definition, execute, make_project, one_table, rows_of, run
+from tests.support.projects import MOVE, back, definition, execute, make_project, one_table, rows_of, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,6 +116,8 @@ def test_every_consumer_must_be_on_the_new_tables(database: str, tmp_path: Path)
     (page, job) = archiving.consumers(desk)
     assert ("new", None, "new", "until Monday") == (page.side, page.note, job.side, job.note)
     assert State.ARCHIVED is put_away(desk).state
+    back(desk)
+    assert {"old"} == {one.side for one in archiving.consumers(desk)}
 
 
 def test_a_consumer_nobody_declared_is_a_mistake(database: str, tmp_path: Path) -> None:

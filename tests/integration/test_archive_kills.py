@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from migrator.database import budget
-from migrator.ledger import lease
-from migrator.model.errors import MigratorError
+from migrator.ledger import events, lease
+from migrator.model.errors import MigratorError, WorldError
 from migrator.model.step import Phase
 from tests.support.archives import both_sides, everything, goes_on, kill_archives, kill_ways_back, put_away
 from tests.support.projects import back, execute, one_table, run
@@ -79,6 +79,20 @@ def test_a_backend_that_ends_within_the_last_message_changes_nothing(
     monkeypatch.setattr(budget, "_script", script)
     act()
     assert everything(desk.database.url, dumped=False) == (away if verb == "archive" else start)
+
+
+def test_what_fails_after_the_archive_does_not_take_it_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error between the COMMIT and the report: the archive is done, is known to be, and can be taken back."""
+    start, away = both_sides(desk)
+
+    def fails(*_: Any) -> None:
+        raise WorldError("M307", "lost", "again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(events, "tell", fails)
+        with pytest.raises(WorldError, match="lost"):
+            put_away(desk)
+    goes_on(desk, start, away, forward=True)
 
 
 def test_a_backend_that_ends_between_messages_changes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
