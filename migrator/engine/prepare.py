@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from migrator.database import inventory
 from migrator.database.connect import Connection
+from migrator.engine import keys
 from migrator.engine.accounts import Counted
 from migrator.engine.projection.bind import catalog_of
 from migrator.engine.projection.compile import compile_backfill
@@ -21,7 +22,7 @@ from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
 from migrator.model.errors import ConfigurationError
-from migrator.model.names import Relation
+from migrator.model.names import DEFAULT_COLLATION, Relation, ours
 from migrator.model.step import Phase
 from migrator.model.tables import Table, TableColumn, TypeOf, Unique
 
@@ -88,6 +89,7 @@ def prepare(
         source=source,
         target=live or declared or unchecked(backfill, relation),
         target_exists=live is not None and not (blind and "select" not in inventory.rights(conn, relation)),
+        doubts=keys.doubts(conn, source, backfill.keys),
         arguments=change.arguments,
         stored_for=change.name if stored else None,
         unready=_unready(conn, live or declared, filling),
@@ -109,9 +111,10 @@ def _besides_raising(conn: Connection, projection: Projection, recorded: Recorde
     if recorded is None or not quarantine.any_raised(conn, recorded.id):
         return projection
     texts = Keyset.of_source(projection.source, projection.keys).texts
+    raised = ours("raised")
     return projection.without(
-        f"NOT EXISTS (SELECT FROM migrator.quarantine AS raised WHERE raised.backfill = {recorded.id}"
-        f" AND raised.sqlstate IS NOT NULL AND raised.source_key = {texts})"
+        f"NOT EXISTS (SELECT FROM migrator.quarantine AS {raised} WHERE {raised}.backfill = {recorded.id}"
+        f" AND {raised}.sqlstate IS NOT NULL AND {raised}.source_key = {texts})"
     )
 
 
@@ -161,7 +164,7 @@ def unchecked(backfill: Backfill, relation: Relation) -> Table:
     return Table(
         relation=relation,
         kind="r",
-        columns=tuple(TableColumn(name=name, type=_TEXT) for name in backfill.columns),
+        columns=tuple(TableColumn(name=name, type=_TEXT, collates=DEFAULT_COLLATION) for name in backfill.columns),
         uniques=(Unique(name="identity", columns=backfill.identities),),
     )
 

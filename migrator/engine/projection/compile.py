@@ -13,7 +13,7 @@ from migrator.engine.projection.projection import DETAIL, MARKS, Contested, Judg
 from migrator.engine.projection.translate import Translator
 from migrator.model import expressions as ex
 from migrator.model.errors import ConfigurationError, MigratorError
-from migrator.model.names import quote
+from migrator.model.names import DEFAULT_COLLATION, quote
 from migrator.model.tables import TypeOf
 
 
@@ -231,8 +231,8 @@ class _Compiler:
         self, pieces: Mapping[str, Piece], rules: list[tuple[int, str]], faults: list[tuple[int, Fault]]
     ) -> tuple[tuple[str, str], ...]:
         values = [(name, one.sql) for name, one in pieces.items()]
-        values.append(("~rule", _first([(f"{when}", code) for code, when in rules])))
-        values.append(("~fault", _first([(one.when, code) for code, one in faults])))
+        values.append(("~migrator rule", _first([(f"{when}", code) for code, when in rules])))
+        values.append(("~migrator fault", _first([(one.when, code) for code, one in faults])))
         details = [f"WHEN {one.when} THEN {one.detail}" for _, one in faults if one.detail]
         values.append((DETAIL, f"CASE {' '.join(details)} END" if details else "NULL::text"))
         values.append((MARKS, self._raw_marks(pieces)))
@@ -255,10 +255,11 @@ class _Compiler:
     ) -> tuple[tuple[str, str], ...]:
         values = []
         for name, cast in casts.items():
-            values.append((name, f"CASE WHEN {cast.valid} THEN {cast.sql} END" if cast.valid else cast.sql))
+            value = f"CASE WHEN {cast.valid} THEN {cast.sql} END" if cast.valid else cast.sql
+            values.append((name, self._collated(name, value)))
         wrong = [(f"raw.{quote(name)} IS NOT NULL AND NOT ({cast.valid})", code) for code, cast, name in faults]
-        values.append(("~rule", f"raw.{quote('~rule')}"))
-        values.append(("~fault", f"LEAST(raw.{quote('~fault')}, {_first(wrong)})"))
+        values.append(("~migrator rule", f"raw.{quote('~migrator rule')}"))
+        values.append(("~migrator fault", f"LEAST(raw.{quote('~migrator fault')}, {_first(wrong)})"))
         shown = [
             f"WHEN {when} THEN (raw.{quote(name)})::text" for (when, _), (_, _, name) in zip(wrong, faults, strict=True)
         ]
@@ -266,6 +267,13 @@ class _Compiler:
         values.append((DETAIL, f"left(COALESCE(raw.{quote(DETAIL)}, {detail}), 200)"))
         values.append((MARKS, self._marks_with_rounding(casts)))
         return tuple(values)
+
+    def _collated(self, name: str, value: str) -> str:
+        """Give a value the collation of its column: the source may have another one, or several that disagree."""
+        column = self.target.column(name)
+        if column is None or column.collates is None:
+            return value
+        return f"({value}) COLLATE {column.collates if self.subject.target_exists else DEFAULT_COLLATION}"
 
     def _marks_with_rounding(self, casts: Mapping[str, Cast]) -> str:
         own = f"raw.{quote(MARKS)}"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from migrator.model.backfill import Backfill
 from migrator.model.expressions import Column, DerivedUuid
-from migrator.model.names import Relation, quote
-from migrator.model.tables import ForeignKey, Table, Unique
+from migrator.model.names import Relation, ours, quote
+from migrator.model.tables import ForeignKey, Table, TableColumn, Unique
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +48,24 @@ def _dangling(key: ForeignKey) -> str:
 
 
 def _points_nowhere(key: ForeignKey, target: Table) -> str:
-    alias = quote(target.relation.name)
+    alias, pointed = quote(target.relation.name), ours("pointed")
     given = " AND ".join(f"{alias}.{quote(one)} IS NOT NULL" for one in key.columns)
     pairs = zip(key.referenced_columns, key.columns, strict=True)
-    same = " AND ".join(f"pointed.{quote(there)} = {alias}.{quote(here)}" for there, here in pairs)
-    return f"{given} AND NOT EXISTS (SELECT FROM {key.references.sql} AS pointed WHERE {same})"
+    same = " AND ".join(f"{pointed}.{quote(there)} = {alias}.{quote(here)}" for there, here in pairs)
+    return f"{given} AND NOT EXISTS (SELECT FROM {key.references.sql} AS {pointed} WHERE {same})"
 
 
 def uniques(backfill: Backfill, target: Table, *, exists: bool) -> Iterator[Foretold]:
     """Foretell values that another row of the target holds, for unique keys other than identity and merge."""
     known = ({*backfill.identities}, {*backfill.merges})
-    alias = quote(target.relation.name)
+    alias, holder = quote(target.relation.name), ours("holder")
     for one in target.uniques:
         if one.partial or set(one.columns) in known or not set(one.columns) <= set(backfill.columns):
             continue
         if exists:
-            same = " AND ".join(f"holder.{quote(name)} = {alias}.{quote(name)}" for name in one.columns)
-            other = " OR ".join(f"holder.{quote(name)} <> {alias}.{quote(name)}" for name in backfill.identities)
-            when = f"EXISTS (SELECT FROM {target.relation.sql} AS holder WHERE {same} AND ({other}))"
+            same = " AND ".join(f"{holder}.{quote(name)} = {alias}.{quote(name)}" for name in one.columns)
+            other = " OR ".join(f"{holder}.{quote(name)} <> {alias}.{quote(name)}" for name in backfill.identities)
+            when = f"EXISTS (SELECT FROM {target.relation.sql} AS {holder} WHERE {same} AND ({other}))"
             yield Foretold(f"{', '.join(one.columns)}: another row holds this value", when)
 
 
@@ -76,12 +76,23 @@ def contested(backfill: Backfill, source: Table, target: Table) -> tuple[Unique,
         for one in target.uniques
         if not one.partial
         and set(one.columns) <= set(backfill.columns)
-        and not any(_injective(backfill, source, name) for name in one.columns)
+        and not any(_injective(backfill, source, target, name) for name in one.columns)
     )
 
 
-def _injective(backfill: Backfill, source: Table, name: str) -> bool:
+def _injective(backfill: Backfill, source: Table, target: Table, name: str) -> bool:
     made = backfill.expressions[name]
     if isinstance(made, DerivedUuid):
         return True
-    return isinstance(made, Column) and source.unique_over((made.name,)) is not None
+    if not isinstance(made, Column) or source.unique_over((made.name,)) is None:
+        return False
+    here, there = source.column(made.name), target.column(name)
+    return here is not None and there is not None and _keeps_apart(here, there)
+
+
+def _keeps_apart(here: TableColumn, there: TableColumn) -> bool:
+    """Whether values that differ in one column also differ in the other: a cast or a collation may bring two together."""
+    numbers = {"int2", "int4", "int8"}
+    alike = (here.type.schema, here.type.base) == (there.type.schema, there.type.base) and there.type.modifier == -1
+    widened = {here.type.base, there.type.base} <= numbers and here.type.builtin and there.type.builtin
+    return (alike or widened) and (there.deterministic or here.collates == there.collates)

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from migrator.engine.projection.pieces import Fault, Mark, Piece
 from migrator.model import expressions as ex
 from migrator.model.errors import ConfigurationError
-from migrator.model.names import literal, quote, text_array
+from migrator.model.names import EXACTLY, literal, ours, quote, text_array
 from migrator.model.parameters import Arguments, Mapping
 from migrator.model.tables import Table
 
@@ -82,7 +82,7 @@ class Translator:
             case ex.RulesGive(tried, word):
                 return self._rules_give(tried, word)
             case ex.Contains(of, words):
-                return f"(strpos(({self.value(of).sql})::text, {literal(words)}) > 0)"
+                return f"(strpos(({self.value(of).sql})::text {EXACTLY}, {literal(words)}) > 0)"
             case _:
                 raise ConfigurationError(
                     "M110", f"{predicate!r} is no condition.", 'Use sql("…"), RULES.equals("…"), ~ or &.'
@@ -127,11 +127,12 @@ class Translator:
             )
         looked_up = self.key(self.keys[0]) if by is None else self.value(by).sql
         if (name, looked_up) not in self._shared:
-            alias = quote(f"~file{len(self.steps)}")
+            alias = quote(f"~migrator file{len(self.steps)}")
             self.steps.append(
-                f"LEFT JOIN {self._lines(name, content)} AS {alias}(key, value) ON {alias}.key = ({looked_up})::text"
+                f"LEFT JOIN {self._lines(name, content)} AS {alias}({ours('key')}, {ours('value')})"
+                f" ON {alias}.{ours('key')} = ({looked_up})::text {EXACTLY}"
             )
-            self._shared[name, looked_up] = f"{alias}.value"
+            self._shared[name, looked_up] = f"{alias}.{ours('value')}"
         return self._shared[name, looked_up]
 
     def _lines(self, name: str, content: Mapping) -> str:
@@ -142,7 +143,7 @@ class Translator:
         return f"(SELECT * FROM unnest({text_array(keys)}, {text_array(values)}) AS lines(key, value))"
 
     def _lookup(self, of: Piece, words: tuple[tuple[str | None, str | None], ...]) -> Piece:
-        word = f"({of.sql})::text"
+        word = f"(({of.sql})::text {EXACTLY})"
         known = [old for old, _ in words if old is not None]
         arms = [f"WHEN {literal(old)} THEN {literal(new)}" for old, new in words if old is not None]
         nulls = [literal(new) for old, new in words if old is None]
@@ -156,7 +157,7 @@ class Translator:
         pieces = [self.value(one) for one in wanted.items]
         faults = tuple(fault for one in pieces for fault in one.faults)
         marks = tuple(mark for one in pieces for mark in one.marks)
-        texts = [f"({one.sql})::text" for one in pieces]
+        texts = [f"(({one.sql})::text {EXACTLY})" for one in pieces]
         if wanted.split is not None:
             joined = f"concat_ws({literal(wanted.split)}, {', '.join(texts)})"
             made = (
@@ -192,11 +193,12 @@ class Translator:
 
     def _derived_uuid(self) -> Piece:
         if "uuid" not in self._shared:
-            alias = quote(f"~id{len(self.steps)}")
+            alias = quote(f"~migrator id{len(self.steps)}")
             self.steps.append(
-                f"CROSS JOIN LATERAL (SELECT encode(sha256({self._identity_bytes()}), 'hex') AS hex OFFSET 0) {alias}"
+                f"CROSS JOIN LATERAL (SELECT encode(sha256({self._identity_bytes()}), 'hex') AS {ours('hex')}"
+                f" OFFSET 0) {alias}"
             )
-            self._shared["uuid"] = f"{alias}.hex"
+            self._shared["uuid"] = f"{alias}.{ours('hex')}"
         digits = self._shared["uuid"]
         variant = f"translate(substr({digits}, 17, 1), '0123456789abcdef', '89ab89ab89ab89ab')"
         parts = [f"substr({digits}, 1, 12)", "'8'", f"substr({digits}, 14, 3)", variant, f"substr({digits}, 18, 15)"]
@@ -210,10 +212,10 @@ class Translator:
     def _rules_step(self, tried: ex.Rules) -> str:
         if tried not in self._rule_marks:
             arms = [f"WHEN {self.condition(one.when)} THEN {number}" for number, one in enumerate(tried.rules, 1)]
-            alias = quote(f"~rules{len(self.steps)}")
+            alias = quote(f"~migrator rules{len(self.steps)}")
             case = f"CASE {' '.join(arms)} ELSE 0 END" if arms else "0"
-            self.steps.append(f"CROSS JOIN LATERAL (SELECT {case} AS fired OFFSET 0) {alias}")
-            self._rule_marks[tried] = f"{alias}.fired"
+            self.steps.append(f"CROSS JOIN LATERAL (SELECT {case} AS {ours('fired')} OFFSET 0) {alias}")
+            self._rule_marks[tried] = f"{alias}.{ours('fired')}"
         return self._rule_marks[tried]
 
     def _rules(self, tried: ex.Rules) -> Piece:
@@ -249,7 +251,7 @@ class Translator:
         numbered += [] if last is None else [(0, last)]
         known = [str(number) for number, value in numbered if value == ex.Constant(word)]
         other = [
-            f"({step} = {number} AND ({self.value(value).sql})::text IS NOT DISTINCT FROM {literal(word)})"
+            f"({step} = {number} AND (({self.value(value).sql})::text {EXACTLY}) IS NOT DISTINCT FROM {literal(word)})"
             for number, value in numbered
             if not isinstance(value, ex.Constant)
         ]
