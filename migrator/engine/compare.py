@@ -209,7 +209,7 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
             + ")"
             for table in self.provenances
         ]
-        return f"SELECT t.* FROM {self._projection.target.relation.sql} AS t WHERE {' AND '.join(tests)}"
+        return f"SELECT t.* FROM {self._projection.target.relation.sql} AS t WHERE {' AND '.join(tests) or 'true'}"
 
     def _extra(self, conn: Connection) -> list[RowVerdict]:
         keys = self._target_key("t")

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from migrator.database.connect import Connection
 from migrator.database.failures import SqlError
-from migrator.database.session import rows, transaction
+from migrator.database.session import transaction
 from migrator.engine import balance as balancing
 from migrator.engine.accounts import Counted
 from migrator.engine.compare import Compare
 from migrator.engine.isolate import is_row_fault
 from migrator.engine.prepare import Prepared, find_source, prepare
+from migrator.engine.reads import Reads, read_by, writes
 from migrator.ledger import quarantine, steps
 from migrator.ledger.lease import Lease
 from migrator.ledger.run import Listen, Run
 from migrator.model.change import Change
-from migrator.model.names import literal
+from migrator.model.names import Relation
 from migrator.model.step import Event, Phase, Preview
 from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
 
@@ -33,6 +36,7 @@ class Proof:
     balances: tuple[Balance, ...]
     sources: tuple[SourceBalance, ...]
     verdicts: tuple[Verdict, ...]
+    reads: Reads = field(default_factory=Reads)
 
     @property
     def proven(self) -> bool:
@@ -67,12 +71,14 @@ class CompareRows:
         """Compare and balance; reads only."""
         with transaction(conn, read_only=True, search_path=self.search_path):
             prepared = prepare_all(conn, self.change, self.search_path)
+        reads = all_reads(conn, prepared, self.search_path)
         comparisons = tuple(self._compare(conn, one, listen) for one in prepared if one.recorded is not None)
         balances, sources = balances_of(conn, prepared, self.search_path)
         return Proof(
             comparisons=comparisons,
             balances=balances,
             sources=sources,
+            reads=reads,
             verdicts=(
                 *(_compared(one) for one in comparisons),
                 *(_never_ran(one) for one in prepared if one.recorded is None),
@@ -91,7 +97,7 @@ class CompareRows:
     def check(self, conn: Connection) -> Verdict:
         """Say whether there is a proof of what is there now."""
         found = steps.newest_proof(conn, self.change.name)
-        fresh = found is not None and found.proven and found.subject == subject(conn, self.change, self.search_path)
+        fresh = found is not None and is_fresh(conn, self.change, found, self.search_path)
         return Verdict(
             claim=f"{self.change.name} is verified",
             proven=fresh,
@@ -200,26 +206,40 @@ def _taken(found: SourceBalance) -> Verdict:
 def record(conn: Connection, held: Lease, change: Change, proof: Proof, search_path: str) -> None:
     """Record a proof with what it was a proof of, and the Step as done when it holds."""
     evidence = [{"claim": one.claim, "proven": one.proven, "evidence": one.evidence} for one in proof.verdicts]
-    of = subject(conn, change, search_path)
+    of = subject(conn, change, search_path, proof.reads)
     steps.prove(conn, held.run, change.name, proven=proof.proven, subject=of, evidence=evidence)
     if proof.proven:
         steps.finish(conn, held, Phase.VERIFY, STEP)
 
 
-def subject(conn: Connection, change: Change, search_path: str) -> Mapping[str, Any]:
-    """Say what a proof is a proof of: the definitions, and how often the sources were written to.
+def all_reads(conn: Connection, prepared: Sequence[Prepared], search_path: str) -> Reads:
+    """Find all that the Projections of a change read, their sources among it."""
+    return reduce(or_, (read_by(conn, one.projection, search_path) for one in prepared), Reads())
 
-    The counters are PostgreSQL's statistics: they may lag by seconds, and a reset makes a proof stale, never fresh.
+
+def is_fresh(conn: Connection, change: Change, proof: steps.Proof, search_path: str, run: int | None = None) -> bool:
+    """Say whether a proof holds: nothing it speaks of was written to since.
+
+    Where writes cannot be counted, it holds only for the `run` that made it.
     """
-    names = sorted({find_source(conn, one, search_path).relation for one in change.backfills})
-    wanted = ", ".join(f"({literal(one.schema)}, {literal(one.name)})" for one in names)
-    found = rows(
-        conn,
-        "SELECT schemaname || '.' || relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_catalog.pg_stat_user_tables"
-        f" WHERE (schemaname, relname) IN ({wanted}) ORDER BY 1",
-    )
+    if not proof.proven or (uncounted(proof) and proof.run != run):
+        return False
+    named = frozenset(Relation(schema, name) for schema, name in proof.subject.get("reads", ()))
+    return proof.subject == subject(conn, change, search_path, Reads(named, uncounted(proof)))
+
+
+def uncounted(proof: steps.Proof) -> tuple[str, ...]:
+    """Say what a proof's Projections read whose writes nobody counts."""
+    return tuple(proof.subject.get("uncounted", ()))
+
+
+def subject(conn: Connection, change: Change, search_path: str, reads: Reads) -> Mapping[str, Any]:
+    """Say what a proof is a proof of: the definitions, and how often was written to all that they read."""
+    sources = {find_source(conn, one, search_path).relation for one in change.backfills}
     return {
         "definitions": {one.name: change.definition_digest(one) for one in change.backfills},
-        "writes": {str(name): int(number) for name, number in found},
+        "reads": [[one.schema, one.name] for one in sorted(reads.counted)],
+        "uncounted": list(reads.uncounted),
+        "writes": dict(writes(conn, reads.counted | sources)),
         "quarantine": [list(one) for one in quarantine.counts(conn, change.name)],
     }

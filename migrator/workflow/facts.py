@@ -12,7 +12,7 @@ from migrator.ledger import backfills, install, lease, steps
 from migrator.ledger.steps import StepRecord
 from migrator.model.change import Change
 from migrator.model.step import Phase, State
-from migrator.phases.verify import subject
+from migrator.phases.verify import is_fresh, uncounted
 from migrator.workflow.desk import Desk
 
 
@@ -29,6 +29,7 @@ class Facts:
     verified: bool = False
     refuted: bool = False
     stale: bool = False
+    uncounted: tuple[str, ...] = ()  # what the newest proof read whose writes nobody counts
     holder: tuple[str, str] | None = None
     strangers: tuple[str, ...] = ()
     change: Change | None = field(default=None, repr=False)
@@ -59,8 +60,8 @@ class Facts:
         return State.VERIFIED if self.verified else State.COPIED
 
 
-def gather(conn: Connection, desk: Desk, *, blind: bool = False) -> Facts:
-    """Gather the facts of a change; works without a Ledger, and `blind` to one that the role may not read."""
+def gather(conn: Connection, desk: Desk, *, blind: bool = False, run: int | None = None) -> Facts:
+    """Gather the facts, as a run sees them; works without a Ledger, and `blind` to one that the role may not read."""
     change, path = desk.change, desk.database.search_path
     chain = tuple(revisions.declared(desk.project.revisions, change.name))
     ledger = None if blind else install.version(conn)
@@ -72,12 +73,12 @@ def gather(conn: Connection, desk: Desk, *, blind: bool = False) -> Facts:
         strangers=tuple(inventory.foreign_version_tables(conn)),
         change=change,
     )
-    return facts if ledger is None else _with_ledger(conn, facts, change, path)
+    return facts if ledger is None else _with_ledger(conn, facts, change, path, run)
 
 
-def _with_ledger(conn: Connection, facts: Facts, change: Change, search_path: str) -> Facts:
+def _with_ledger(conn: Connection, facts: Facts, change: Change, search_path: str, run: int | None) -> Facts:
     proof = steps.newest_proof(conn, change.name)
-    fresh = proof is not None and proof.proven and proof.subject == subject(conn, change, search_path)
+    fresh = proof is not None and is_fresh(conn, change, proof, search_path, run)
     return Facts(
         server=facts.server,
         ledger=facts.ledger,
@@ -90,6 +91,7 @@ def _with_ledger(conn: Connection, facts: Facts, change: Change, search_path: st
         verified=fresh,
         refuted=proof is not None and not proof.proven,
         stale=proof is not None and proof.proven and not fresh,
+        uncounted=() if proof is None or not proof.proven else uncounted(proof),
         holder=lease.holder(conn, change.name),
         strangers=facts.strangers,
         change=change,

@@ -67,7 +67,9 @@ def _reasons(facts: Facts, held: int) -> tuple[str, ...]:
     found = []
     if facts.refuted:
         found.append("the last verify was not proven")
-    if facts.stale:
+    if facts.stale and facts.uncounted:
+        found.append(f"the proof held for its run alone: nobody counts writes to {', '.join(facts.uncounted)}")
+    elif facts.stale:
         found.append("the proof is stale: sources, definitions or parameters changed since")
     if held:
         found.append(f"{held:,} rows wait in quarantine")

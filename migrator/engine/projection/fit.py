@@ -114,7 +114,8 @@ def _check_writable(target: Table, faults: Faults) -> None:
     elif target.heirs:
         faults.add(
             "M144",
-            f"other tables inherit from {target.relation}: {', '.join(target.heirs)}. Their rows would look like its own.",
+            f"other tables inherit from {target.relation}, and their rows would look like its own:"
+            f" {', '.join(target.heirs)}.",
             "End it (ALTER TABLE … NO INHERIT …), make them partitions, or name a table nobody inherits from.",
         )
 

@@ -33,7 +33,7 @@ def image(column: TableColumn, value: str) -> str:
 
 
 def likeness(column: TableColumn, value: str) -> str:
-    """Give the SQL whose equality and hash are those of the type itself, by which a row to merge with was recognised."""
+    """Give the SQL whose equality and hash are those of the type itself: by it rows to merge with are recognised."""
     kind = column.type
     base = kind.element or kind.under or kind.base
     coarse = base in _COARSE or (base in _TEXT and not column.deterministic)

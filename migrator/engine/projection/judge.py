@@ -91,7 +91,7 @@ def _injective(backfill: Backfill, source: Table, target: Table, name: str) -> b
 
 
 def _keeps_apart(here: TableColumn, there: TableColumn) -> bool:
-    """Whether values that differ in one column also differ in the other: a cast or a collation may bring two together."""
+    """Whether values that differ here differ there too; a cast or a collation may bring two together."""
     numbers = {"int2", "int4", "int8"}
     alike = (here.type.schema, here.type.base) == (there.type.schema, there.type.base) and there.type.modifier == -1
     widened = {here.type.base, there.type.base} <= numbers and here.type.builtin and there.type.builtin
