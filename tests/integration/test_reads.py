@@ -139,6 +139,6 @@ def test_a_definition_cannot_turn_to_other_tables_once_rows_are_moved(database: 
     execute(database, "CREATE TABLE other (id bigint PRIMARY KEY, note text)")
     columns = {"id": 'column("id")', "note": 'column("note")'}
     wrong = make_project(tmp_path, database, backfills={"move_old_to_new": definition(columns, target="'other'")})
-    with pytest.raises(Exception, match="M403.*from old to new.*from old to other"):
+    with pytest.raises(Exception, match=r"M403.*from old to new.*from old to other"):
         run(wrong, to=Phase.VERIFY)
     assert [] == rows_of(database, "SELECT * FROM other")

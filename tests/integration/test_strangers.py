@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.support.strangers import judge
-from tests.support.strangers.draw import strangers
+from tests.support.strangers.draw import several, strangers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +36,7 @@ QUIET = {"database": None, "deadline": None, "phases": [Phase.generate], "suppre
 def test_strangers_go_there_and_back(place: tuple[str, frozenset[str]], data: st.DataObject) -> None:
     """A hundred tables are moved, proven, found done, and taken back so that nothing is left of it."""
     url, features = place
-    drawn = data.draw(
-        st.lists(strangers(features), min_size=AT_ONCE, max_size=AT_ONCE, unique_by=lambda one: one.schemas)
-    )
+    drawn = data.draw(several(features, AT_ONCE, AT_ONCE))
     with tempfile.TemporaryDirectory() as directory:
         judge.live(url, Path(directory), drawn)
 

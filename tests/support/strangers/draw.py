@@ -80,9 +80,11 @@ class Filling:
 
 
 @st.composite
-def strangers(draw: Draw, features: frozenset[str], *, refused: bool = False) -> Stranger:
+def strangers(
+    draw: Draw, features: frozenset[str], *, refused: bool = False, schemas: Sequence[str] | None = None
+) -> Stranger:
     """Draw a stranger's pair of tables; with `refused`, one that must be refused."""
-    schemas = draw(st.lists(names.name(), min_size=2, max_size=2, unique=True))
+    schemas = schemas or draw(st.lists(names.name(), min_size=2, max_size=2, unique=True))
     table = _source(draw, features, schemas[0])
     rows = _rows(draw, table, empty=not refused)
     wrong = draw(st.sampled_from([*REFUSED, *targets.REFUSED])) if refused else None
@@ -95,7 +97,8 @@ def strangers(draw: Draw, features: frozenset[str], *, refused: bool = False) ->
     identity, derived = _identity(draw, table, filling, derived=merging or draw(st.integers(0, 2)) == 0)
     merge = _merge(draw, table, filling, rows) if merging else ("", "false", ())
     skip, guard = _rules(draw, table)
-    made = targets.ddl(draw, schemas[1], target_name, filling.ddl, identity, features, wrong=wrong)
+    place = targets.Place(schemas[1], target_name, tuple(name for name, _ in identity))
+    made = targets.ddl(draw, place, filling.ddl, features, wrong=wrong)
     parts = {
         "source": repr(table.sql),
         "key": repr(tuple(name for name, _ in table.columns[: table.keys])),
@@ -129,6 +132,14 @@ def strangers(draw: Draw, features: frozenset[str], *, refused: bool = False) ->
         ),
         refused=None if wrong is None else {**REFUSED, **targets.REFUSED}[wrong],
     )
+
+
+@st.composite
+def several(draw: Draw, features: frozenset[str], most: int, least: int = 1) -> list[Stranger]:
+    """Draw several strangers for one database, in schemas of their own."""
+    number = draw(st.integers(least, most))
+    called = draw(st.lists(names.name(), min_size=2 * number, max_size=2 * number, unique=True))
+    return [draw(strangers(features, schemas=called[2 * n : 2 * n + 2])) for n in range(number)]
 
 
 def _source(draw: Draw, features: frozenset[str], schema: str) -> Table:
@@ -189,7 +200,7 @@ def _build(table: Table, rows: Sequence[Sequence[str | None]], how: str) -> list
     if how == "parent":
         made += [f"CREATE TABLE {child} () INHERITS ({base})"]
         into = [child if n % 2 else base for n in range(len(rows))]
-    made += ['ALTER TABLE {0} ADD COLUMN "~ gone" text; ALTER TABLE {0} DROP COLUMN "~ gone"'.format(base)]
+    made += [f'ALTER TABLE {base} ADD "~ gone" text', f'ALTER TABLE {base} DROP "~ gone"']
     made += [
         f"INSERT INTO {where} VALUES ({', '.join(map(literal, row))})" for where, row in zip(into, rows, strict=True)
     ]
@@ -247,7 +258,8 @@ def _fill(filling: Filling, way: str, name: str, kind: Kind, new: str, table: Ta
         case "missing":
             filling.add(new, "xid8", "missing('nobody knows')", "NULL")
         case "rules":
-            whole = f"rules('is', rule('nothing', when=sql({f'{quote(name)} IS NULL'!r}), value='none'), otherwise=constant('some'))"
+            rule = f"rule('nothing', when=sql({f'{quote(name)} IS NULL'!r}), value='none')"
+            whole = f"rules('is', {rule}, otherwise=constant('some'))"
             filling.add(new, "text", whole, f"CASE WHEN {s} IS NULL THEN 'none' ELSE 'some' END")
         case "lookup":
             words = {"": "empty", "it's": "it''s", "a": "A", "NULL": "null"}
@@ -293,12 +305,9 @@ def _merge(
 ) -> tuple[str, str, tuple[dict[str, str], ...]]:
     """Add a column by which rows of the application are recognised, and such rows."""
     name = next(one for one in ("email", "e-mail", "@") if one not in filling.made)
-    key = ", ".join(f"s.{quote(one)}::text" for one, _ in table.columns[: table.keys])
-    fragment = f"concat_ws('|', {key.replace('s.', quote(table.name) + '.')})" if False else _joined(table)
+    fragment = _joined(table)
     filling.add(name, "text UNIQUE", f"sql({fragment!r})", _over_s(fragment, table))
     identity = next(one for one, made in filling.made.items() if made == "derived_uuid()")
-    values = [f"x{n}" for n in range(len(rows))]
-    del values
     some = draw(st.integers(0, 1))
     own = [
         {identity: f"'b0000000-0000-0000-0000-00000000000{n}'::uuid", name: text}

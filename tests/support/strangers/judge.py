@@ -42,15 +42,16 @@ def prepare(url: str) -> frozenset[str]:
         version = conn.info.server_version
         if "postgres_fdw" in found:
             parts = urlsplit(url)
-            where = f"host {literal(parts.hostname or 'localhost')}, port '{parts.port or 5432}', dbname {literal(parts.path[1:])}"
+            host, name = literal(parts.hostname or "localhost"), literal(parts.path[1:])
+            where = f"host {host}, port '{parts.port or 5432}', dbname {name}"
             user = parts.username or "postgres"
             secret = f", password {literal(parts.password)}" if parts.password else ""
             conn.execute(f"CREATE SERVER loopback FOREIGN DATA WRAPPER postgres_fdw OPTIONS ({where})".encode())
             conn.execute(
                 f"CREATE USER MAPPING FOR CURRENT_USER SERVER loopback OPTIONS (user {literal(user)}{secret})".encode()
             )
-    found |= {"nulls"} if version >= 150_000 else set()  # noqa: PLR2004 versions of PostgreSQL
-    found |= {"virtual"} if version >= 180_000 else set()  # noqa: PLR2004
+    found |= {"nulls"} if version >= 150_000 else set()
+    found |= {"virtual"} if version >= 180_000 else set()
     return frozenset(found)
 
 
@@ -197,13 +198,14 @@ def everything(url: str) -> tuple[dict[str, str], dict[str, str]]:
     with Database(url=url).connect() as conn:
         described = inventory.objects(conn)
         tables = conn.execute(
-            b"SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            b"SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c"
+            b" JOIN pg_namespace n ON n.oid = c.relnamespace"
             b" WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'migrator')"
             b" AND n.nspname NOT LIKE 'pg\\_%'"
         ).fetchall()
         digests = {
             name: conn.execute(
-                f"SELECT md5(string_agg(t::text, '~' ORDER BY t::text)) FROM {name} AS t".encode()
+                f"SELECT md5(string_agg(ROW(t.*)::text, '~' ORDER BY ROW(t.*)::text)) FROM {name} AS t".encode()
             ).fetchone()
             for (name,) in tables
         }
