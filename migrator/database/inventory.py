@@ -89,11 +89,21 @@ _CHECKS = f"""(SELECT json_agg(json_build_object('name', o.conname,
     FROM pg_constraint o WHERE o.conrelid = c.oid AND o.contype = 'c' AND {_ENFORCED})"""
 
 
+# Of what is pointed at, where it is another one than that of the column which points.
+_COLLATIONS = """(SELECT json_agg(CASE WHEN a.attcollation <> b.attcollation AND b.attcollation <> 0
+    THEN quote_ident(kn.nspname) || '.' || quote_ident(k.collname) END ORDER BY u.at)
+    FROM unnest(o.conkey, o.confkey) WITH ORDINALITY u(here, there, at)
+    JOIN pg_attribute a ON a.attrelid = o.conrelid AND a.attnum = u.here
+    JOIN pg_attribute b ON b.attrelid = o.confrelid AND b.attnum = u.there
+    LEFT JOIN pg_collation k ON k.oid = b.attcollation LEFT JOIN pg_namespace kn ON kn.oid = k.collnamespace)"""
+
+
 def _foreign_keys(mine: str, theirs: str) -> str:
     # Partitions repeat the constraint of their parent, on either end; what repeats is left out.
     return f"""(SELECT json_agg(json_build_object('name', o.conname,
     'schema', n.nspname, 'table', r.relname, 'columns', {_names("o.conkey", "o.conrelid")},
     'referenced_columns', {_names("o.confkey", "o.confrelid")},
+    'collations', {_COLLATIONS},
     'on_delete', o.confdeltype, 'deferred', o.condeferred) ORDER BY n.nspname, r.relname, o.conname)
     FROM pg_constraint o JOIN pg_class r ON r.oid = o.{theirs} JOIN pg_namespace n ON n.oid =
         r.relnamespace
@@ -184,6 +194,7 @@ def _foreign_key(said: dict[str, Any]) -> ForeignKey:
         columns=tuple(said["columns"]),
         references=Relation(said["schema"], said["table"]),
         referenced_columns=tuple(said["referenced_columns"]),
+        collations=tuple(said["collations"] or ()),
         **plain,
     )
 

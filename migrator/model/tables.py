@@ -78,6 +78,7 @@ class ForeignKey:
     columns: tuple[str, ...]
     references: Relation
     referenced_columns: tuple[str, ...]
+    collations: tuple[str | None, ...] = ()  # of what is pointed at, where the column that points has another one
     on_delete: str = "a"  # a no action, r restrict, c cascade, n set null, d set default
     deferred: bool = False
 

@@ -50,8 +50,12 @@ def _dangling(key: ForeignKey) -> str:
 def _points_nowhere(key: ForeignKey, target: Table) -> str:
     alias, pointed = quote(target.relation.name), ours("pointed")
     given = " AND ".join(f"{alias}.{quote(one)} IS NOT NULL" for one in key.columns)
-    pairs = zip(key.referenced_columns, key.columns, strict=True)
-    same = " AND ".join(f"{pointed}.{quote(there)} = {alias}.{quote(here)}" for there, here in pairs)
+    collations = key.collations or (None,) * len(key.columns)
+    pairs = zip(key.referenced_columns, key.columns, collations, strict=True)
+    same = " AND ".join(
+        f"{pointed}.{quote(there)} = {alias}.{quote(here)}{f' COLLATE {collation}' if collation else ''}"
+        for there, here, collation in pairs
+    )
     return f"{given} AND NOT EXISTS (SELECT FROM {key.references.sql} AS {pointed} WHERE {same})"
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from migrator.model.names import literal, quote
 from tests.support.strangers import names, targets
-from tests.support.strangers.kinds import Kind, keyed, known
+from tests.support.strangers.kinds import Kind, keyed, known, turns
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 TEXTUAL = ("text", "character varying(12)", "citext")
@@ -30,6 +30,8 @@ class Expected:
     merged: str
     derived: tuple[str, ...] = ()  # the key columns of a derived id, which stands in the first column of the identity
     own: int = 0  # rows of the application
+    unique: str = ""  # the value of a column that only one row can have: the first by key has it
+    key: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Filling:
     made: dict[str, str] = field(default_factory=dict)
     expected: list[tuple[str, str]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    unique: str = ""
 
     def add(self, name: str, kind: str, made: str, expected: str, *, fault: str = "") -> None:
         """Add a column."""
@@ -129,6 +132,8 @@ def strangers(
             merged=merge[1],
             derived=derived,
             own=len(merge[2]),
+            unique=filling.unique,
+            key=tuple(quote(name) for name, _ in table.columns[: table.keys]),
         ),
         refused=None if wrong is None else {**REFUSED, **targets.REFUSED}[wrong],
     )
@@ -219,7 +224,8 @@ def _build(table: Table, rows: Sequence[Sequence[str | None]], how: str) -> list
         case "matview":
             made.append(f"CREATE MATERIALIZED VIEW {table.sql} AS SELECT {listed} FROM {base}")
         case "foreign":
-            options = f"schema_name {literal(table.schema)}, table_name '~ base'".replace("E'", "'")
+            schema = table.schema.replace("'", "''")
+            options = f"schema_name '{schema}', table_name '~ base'"
             made.append(f"CREATE FOREIGN TABLE {table.sql} ({body}) SERVER loopback OPTIONS ({options})")
         case _:
             pass
@@ -237,6 +243,15 @@ def _filling(draw: Draw, table: Table, *, optional: bool, features: frozenset[st
         ways = ["same", "same", "text", "fragment", "constant", "missing", "rules"]
         ways += ["lookup", "defaulted", "array", "other collation"] if kind.sql in TEXTUAL else []
         ways += [] if optional or kind.sql.endswith(".needed") else ["required"]
+        ways += [] if optional or filling.unique or not kind.keys else ["unique"]
+        turned = [one for one in turns(kind.sql, features) if not optional or "NOT NULL" not in one.to + one.fault]
+        if turned and draw(st.booleans()):
+            turn, s = draw(st.sampled_from(turned)), f"s.{quote(name)}"
+            fault = turn.fault.replace("{s}", s)
+            value = f"CASE WHEN ({fault}) IS NOT TRUE THEN {turn.value.replace('{s}', s)} END"
+            free = new if new not in filling.made else f"{new[:9]}2"
+            filling.add(free, turn.to, f"column({name!r})", value, fault=fault)
+            continue
         _fill(
             filling, draw(st.sampled_from(ways)), name, kind, new if new not in filling.made else f"{new[:9]}2", table
         )
@@ -270,6 +285,9 @@ def _fill(filling: Filling, way: str, name: str, kind: Kind, new: str, table: Ta
             filling.add(new, "text", f"defaulted({name!r}, 'x', reason='it was optional')", f"coalesce({s}::text, 'x')")
         case "array":
             filling.add(new, "text[]", f"array({name!r})", f"CASE WHEN {plain} <> '' THEN ARRAY[{s}::text] END")
+        case "unique":
+            filling.add(new, f"{kind.declared} UNIQUE", col, s)
+            filling.unique = s
         case "required":
             filling.add(new, f"{kind.declared} NOT NULL", col, s, fault=f"{s} IS NULL")
         case _:

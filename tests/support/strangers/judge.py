@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,7 +18,9 @@ from migrator.database.session import PINS
 from migrator.ledger.quarantine import Selection
 from migrator.model.errors import MigratorError
 from migrator.model.names import literal, quote
-from migrator.model.step import Phase, Report
+from migrator.model.step import Phase
+from migrator.model.verdict import Balance
+from migrator.workflow import use_cases
 from migrator.workflow.desk import Desk
 from migrator.workflow.housekeeping import quarantine_dismiss
 from tests.support.projects import back, check, execute, make_project, run
@@ -87,11 +90,14 @@ def _live(url: str, directory: Path, strangers: list[Stranger]) -> None:
 
 
 def _there_and_back(desk: Desk, url: str, names: list[str], strangers: list[Stranger]) -> None:
+    planned = use_cases.plan(desk)
+    foretold = {name: _terms(planned.balances, name) for name in names}
     report = run(desk, to=Phase.VERIFY)
+    assert foretold == {name: _terms(report.balances, name) for name in names}
     held = 0
     with closing(psycopg.connect(url, autocommit=True, options=_pinned())) as conn:
         for name, one in zip(names, strangers, strict=True):
-            held += compare(conn, one, _terms(report, name))
+            held += compare(conn, one, _terms(report.balances, name))
     assert (held == 0) is bool(report.proven), [one for one in report.verdicts if not one.proven]
     if held:
         assert held == quarantine_dismiss(desk, Selection(change=desk.change.name), "looked at")
@@ -133,6 +139,8 @@ def compare(conn: psycopg.Connection, stranger: Stranger, terms: dict[str, int])
         f" WHEN ({expected.merged}) THEN 'merged' ELSE 'moved' END"
     )
     own = f"WITH own(by) AS ({_own(stranger)})"
+    if expected.unique:
+        fate = _first_come(fate, source, expected)
     said = dict(_rows(conn, f"{own} SELECT {fate}, count(*) FROM {source} AS s GROUP BY 1"))
     assert said == terms, stranger.about
     values = [
@@ -150,6 +158,15 @@ def compare(conn: psycopg.Connection, stranger: Stranger, terms: dict[str, int])
     assert [] == differences, stranger.about
     assert said.get("moved", 0) + expected.own == _rows(conn, f"SELECT count(*) FROM {target}")[0][0]
     return int(said.get("quarantined", 0))
+
+
+def _first_come(fate: str, source: str, expected: Expected) -> str:
+    """Of source rows that want one value only the first by key gets it, and of those alone that could move."""
+    value, key = expected.unique, ", ".join(f"s.{one}" for one in expected.key)
+    before = f"SELECT {value} AS wanted, {key}, {fate} AS fate FROM {source} AS s"
+    earlier = f"({', '.join(f'b.{one}' for one in expected.key)}) < ({key})"
+    held = f"EXISTS (SELECT FROM ({before}) AS b WHERE b.fate = 'moved' AND b.wanted = {value} AND {earlier})"
+    return f"CASE WHEN {fate} = 'moved' AND {held} THEN 'quarantined' ELSE {fate} END"
 
 
 def _own(stranger: Stranger) -> str:
@@ -184,8 +201,8 @@ def _ids(conn: psycopg.Connection, named: tuple[str, str], source: str, expected
         conn.execute("INSERT INTO ids VALUES (%s, %s::uuid)", (json.dumps(key), raw.hex()))
 
 
-def _terms(report: Report, backfill: str) -> dict[str, int]:
-    balance = next(one for one in report.balances if one.backfill == backfill)
+def _terms(balances: Sequence[Balance], backfill: str) -> dict[str, int]:
+    balance = next(one for one in balances if one.backfill == backfill)
     found: dict[str, int] = {}
     for one in balance.terms:
         if one.rows:

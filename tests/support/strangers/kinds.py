@@ -139,6 +139,77 @@ _PLAIN = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Turn:
+    """A value of one type as another one: what it becomes, and when it cannot; {s} is the value."""
+
+    of: str
+    to: str
+    value: str
+    fault: str = "false"
+    needs: str = ""
+
+
+_ENDLESS = "{s}::text IN ('NaN', 'Infinity', '-Infinity')"
+_LABELS = """('sad', 'it''s ok', 'a,b', 'NULL', '')"""
+TURNS = (
+    Turn("integer", "smallint", "{s}::smallint", "{s} NOT BETWEEN -32768 AND 32767"),
+    Turn("integer", '"Odd Types".positive', "{s}", "{s} <= 0"),
+    Turn("integer", '"Odd Types".deep NOT NULL', "{s}", "{s} <= 0 OR {s} IS NULL"),
+    Turn("smallint", "text", "{s}::text"),
+    Turn("bigint", "integer", "{s}::integer", "{s} NOT BETWEEN -2147483648 AND 2147483647"),
+    Turn(
+        "numeric", "integer", "{s}::integer", f"CASE WHEN {_ENDLESS} THEN true ELSE abs(round({{s}})) > 2147483647 END"
+    ),
+    Turn(
+        "numeric",
+        "numeric(6,2)",
+        "{s}::numeric(6,2)",
+        "{s}::text LIKE '%Infinity' OR abs({s}) >= 9999.995 AND {s} <> 'NaN'",
+    ),
+    Turn("numeric(8,3)", '"Odd Types".cents', "round({s}, 2)"),
+    Turn("numeric(8,3)", "money", "{s}::money", "{s} = 'NaN'"),
+    Turn("double precision", "numeric", "{s}::numeric"),
+    Turn("real", "double precision", "{s}::double precision"),
+    Turn("text", "date", "NULL::date", "{s} IS NOT NULL"),
+    Turn("text", '"Odd Types".day', "NULL::date", "{s} IS NOT NULL"),
+    Turn("text", '"Odd Types".code', "{s}", """({s} COLLATE "C") !~ '^[A-Za-z ]*$'"""),
+    Turn("text", '"Odd Types"."Mo\'od"', "{s}", f'({{s}} COLLATE "C") NOT IN {_LABELS}'),
+    Turn("text", "character varying(3)", "{s}", "char_length({s}) > 3"),
+    Turn("text", 'text COLLATE "Odd Types".nobody', "{s}", needs="icu"),
+    Turn("text", "citext", "{s}", needs="citext"),
+    Turn("citext", 'text COLLATE "C"', "{s}::text", needs="citext"),
+    Turn("character varying(12)", "character(3)", "{s}::character(3)", "char_length({s}) > 3"),
+    Turn("character(5)", "character varying(2)", "{s}::text", "char_length({s}) > 2"),
+    Turn("name", "text", "{s}::text"),
+    Turn(
+        "date",
+        "timestamptz",
+        "({s}::text || CASE WHEN isfinite({s}) THEN ' 00:00+00' ELSE '' END)::timestamptz",
+        "{s} = '0044-03-15 BC' AND false",
+    ),
+    Turn("timestamp", "date", "{s}::date"),
+    Turn("timestamptz", "timestamp(0)", "({s} AT TIME ZONE 'UTC')::timestamp(0)"),
+    Turn("interval", "interval(0)", "{s}::interval(0)"),
+    Turn("bit(3)", "bit(5)", "NULL::bit(5)", "{s} IS NOT NULL"),
+    Turn("bit varying", "bit varying(1)", "{s}", "length({s}) > 1"),
+    Turn("inet", "cidr", "network({s})"),
+    Turn("jsonb", "json", "{s}::json"),
+    Turn("json", "jsonb", "{s}::jsonb"),
+    Turn("integer[]", "bigint[]", "{s}::bigint[]"),
+    Turn("money", "numeric", "{s}::numeric"),
+    Turn('"Odd Types"."Mo\'od"', "text", "{s}::text"),
+    Turn('"Odd Types"."Pair"', "text", "{s}::text"),
+    Turn('"Odd Types".day', "date", "{s}"),
+    Turn('"Odd Types".code', '"Odd Types".needed', "{s}", "{s} IS NULL"),
+)
+
+
+def turns(of: str, features: frozenset[str]) -> list[Turn]:
+    """List what a type can be turned into."""
+    return [one for one in TURNS if one.of == of and (not one.needs or one.needs in features)]
+
+
 def known(features: frozenset[str]) -> tuple[Kind, ...]:
     """List the types that a server with these features has."""
     return tuple(one for one in (*_KEYED, *_PLAIN) if not one.needs or one.needs in features)
