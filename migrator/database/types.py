@@ -36,6 +36,9 @@ def forbids_null(oid: str) -> str:
     return _BASE.format(oid=oid, what="bool_or(forbids)")
 
 
+_MOMENTS = "('date'::regtype, 'time'::regtype, 'timetz'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)"
+
+
 def _moments(oid: str) -> str:
     """Write the SQL that says whether a date or a time is part of a type, however deep."""
     return f"""EXISTS (WITH RECURSIVE part(of) AS (SELECT {oid} UNION
@@ -45,8 +48,7 @@ def _moments(oid: str) -> str:
             UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE y.oid IN (r.rngtypid, r.rngmultitypid)
             UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = y.typrelid AND y.typtype = 'c'
                 AND a.attnum > 0 AND NOT a.attisdropped) x(of))
-        SELECT FROM part WHERE part.of IN ('date'::regtype, 'time'::regtype, 'timetz'::regtype,
-            'timestamp'::regtype, 'timestamptz'::regtype))"""
+        SELECT FROM part WHERE part.of IN {_MOMENTS})"""
 
 
 def type_json(oid: str, modifier: str) -> str:
@@ -59,8 +61,9 @@ def type_json(oid: str, modifier: str) -> str:
             t.typelem),
         'labels', (SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_enum l
                    WHERE t.typtype IN ('e', 'd') AND l.enumtypid = {base_of("t.oid")}),
-        'under', (SELECT u.typname FROM pg_type u WHERE t.typtype = 'd' AND u.oid = {base_of("t.oid")}),
-        'moments', {_moments("t.oid")})
+        'under', CASE t.typtype WHEN 'd' THEN (SELECT u.typname FROM pg_type u WHERE u.oid = {base_of("t.oid")}) END,
+        'moments', CASE WHEN t.typtype IN ('b', 'e', 'p') AND t.typelem = 0 THEN t.oid IN {_MOMENTS}
+            ELSE {_moments("t.oid")} END)
         FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = {oid})"""
 
 

@@ -22,7 +22,7 @@ from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
 from migrator.model.errors import ConfigurationError
-from migrator.model.names import DEFAULT_COLLATION, Relation, ours
+from migrator.model.names import DEFAULT_COLLATION, Relation, first_schema, ours
 from migrator.model.step import Phase
 from migrator.model.tables import Table, TableColumn, TypeOf, Unique
 
@@ -155,8 +155,7 @@ def find_source(conn: Connection, backfill: Backfill, search_path: str) -> Table
 def target_relation(conn: Connection, backfill: Backfill, search_path: str) -> Relation:
     """Say which relation the target is, or will be."""
     found = inventory.find(conn, backfill.target, search_path)
-    first = search_path.split(",", maxsplit=1)[0].strip().strip('"')
-    return found or Relation.parse(backfill.target, default_schema=first)
+    return found or Relation.parse(backfill.target, default_schema=first_schema(search_path))
 
 
 def unchecked(backfill: Backfill, relation: Relation) -> Table:

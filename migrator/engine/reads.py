@@ -1,7 +1,7 @@
 """What a Projection reads besides its source, and how often all of it was written to.
 
-The server itself says it: planning the SELECT locks every relation in it, also those that views and partitions bring
-in, and a transaction that only reads may ask for its locks (docs/postgresql.md, finding 3).
+The server itself says it: preparing the SELECT locks every relation in it, also those that views bring in, and a
+transaction that only reads may ask for its locks (docs/postgresql.md, finding 3).
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from migrator.database.connect import Connection
-from migrator.database.session import execute, rows, transaction, value
+from migrator.database.session import results, rows, transaction
 from migrator.engine.projection.projection import Projection
 from migrator.engine.projection.purity import calls
 from migrator.model.expressions import Sql
-from migrator.model.names import Relation, literal, text_array
+from migrator.model.names import Relation, literal, ours, text_array
 
 # Tables, partitioned ones, materialised views (a REFRESH writes them anew) and views (by their definition).
 COUNTED: Final = frozenset({"r", "p", "m", "v"})
+_NAME: Final = ours("reads")
 _SYSTEM: Final = frozenset({"pg_catalog", "information_schema"})
 
 
@@ -37,11 +38,13 @@ class Reads:
 def read_by(conn: Connection, projection: Projection, search_path: str) -> Reads:
     """Find what a Projection reads: nothing is executed, in a transaction of its own that only reads."""
     with transaction(conn, read_only=True, search_path=search_path):
-        execute(conn, f"EXPLAIN (COSTS OFF) {projection.raw()}")
-        locked = value(
+        # Not even planned, for planning evaluates constants; and all in one message, so that no pooler keeps a part.
+        _, ((locked,),), _ = results(
             conn,
-            "SELECT array_agg(DISTINCT relation::bigint) FROM pg_catalog.pg_locks WHERE locktype = 'relation'"
-            " AND pid = pg_catalog.pg_backend_pid() AND relation <> 'pg_catalog.pg_locks'::pg_catalog.regclass",
+            f"PREPARE {_NAME} AS {projection.raw()};"
+            " SELECT array_agg(DISTINCT relation::bigint) FROM pg_catalog.pg_locks WHERE locktype = 'relation'"
+            " AND pid = pg_catalog.pg_backend_pid() AND relation <> 'pg_catalog.pg_locks'::pg_catalog.regclass;"
+            f" DEALLOCATE {_NAME}",
         )
         found = rows(
             conn,

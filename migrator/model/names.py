@@ -41,7 +41,12 @@ class Relation:
         return cls(parts[-2] if len(parts) > 1 else default_schema, parts[-1])
 
 
-def _split(text: str) -> list[str]:
+def first_schema(search_path: str) -> str:
+    """Read the first schema of a search_path, where tables without a schema are made."""
+    return _split(search_path, ",")[0].strip()
+
+
+def _split(text: str, separator: str = ".") -> list[str]:
     parts: list[str] = []
     current, quoted, at = "", False, 0
     while at < len(text):
@@ -50,7 +55,7 @@ def _split(text: str) -> list[str]:
             current, at = current + '"', at + 1
         elif char == '"':
             quoted = not quoted
-        elif char == "." and not quoted:
+        elif char == separator and not quoted:
             parts, current = [*parts, current], ""
         else:
             current += char

@@ -25,7 +25,7 @@ from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
 from migrator.model.errors import RefusedError
-from migrator.model.names import Relation
+from migrator.model.names import Relation, first_schema
 from migrator.model.step import Event, Phase, Preview
 from migrator.model.verdict import Verdict
 
@@ -142,7 +142,7 @@ class CopyRows:
 
     def _explained(self, doing: str, run: Run) -> AbstractContextManager[None]:
         """Turn errors of the database into ours, naming who keeps us from source and target."""
-        first = self.search_path.split(",")[0].strip().strip('"')
+        first = first_schema(self.search_path)
         names = (self.backfill.source, self.backfill.target)
         relations = [Relation.parse(one, default_schema=first) for one in names]
         return reading_explained(doing, run.database.connect, relations)

@@ -273,7 +273,7 @@ def test_what_cannot_be_a_target_is_refused(database: str, tmp_path: Path, kind:
     """A view, a foreign table, and a table whose heirs' rows look like its own take no rows."""
     execute(
         database,
-        f"CREATE TABLE base (id bigint, note text); {NO_TARGET[kind]}; CREATE TABLE old (id int PRIMARY KEY, note text)",
+        f"CREATE TABLE base (id bigint, note text); {NO_TARGET[kind]}; CREATE TABLE old (id int PRIMARY KEY)",
     )
     desk = make_project(tmp_path, database, ddl_up="SELECT 1", ddl_down="SELECT 1")
     with pytest.raises(MigratorError) as caught:
@@ -304,3 +304,14 @@ def test_rows_that_a_collation_brings_together_are_foretold(database: str, tmp_p
     assert ["second"] == [
         note for (note,) in rows_of(database, "SELECT source_row ->> 'note' FROM migrator.quarantine")
     ]
+
+
+def test_two_unique_keys_over_the_same_columns_are_foretold_once(database: str, tmp_path: Path) -> None:
+    """A target may say twice that a value is unique; rows that compete for it are named once."""
+    rows = [(1, "a"), (2, "a"), (3, "b")]
+    also = "ALTER TABLE new ADD UNIQUE (note); CREATE UNIQUE INDEX once_more ON new (note)"
+    desk = one_table(tmp_path, database, rows=rows, also=also)
+    run(desk, to=Phase.EXPAND)
+    assert {"moved": 2, "quarantined": 1} == _sums(terms(desk, planned=True))
+    run(desk)
+    assert {"moved": 2, "quarantined": 1} == _sums(terms(desk))

@@ -142,3 +142,9 @@ def test_a_definition_cannot_turn_to_other_tables_once_rows_are_moved(database: 
     with pytest.raises(Exception, match=r"M403.*from old to new.*from old to other"):
         run(wrong, to=Phase.VERIFY)
     assert [] == rows_of(database, "SELECT * FROM other")
+
+
+def test_finding_3_what_is_read_is_found_though_the_fragment_raises(database: str, tmp_path: Path) -> None:
+    """A fragment that raises whenever it is planned is still asked what it reads; its rows are quarantined."""
+    desk = reading(tmp_path, database, before=WORDS, fragment=f"coalesce({LOOKED_UP}, (1 / 0)::text)")
+    assert {"move_old_to_new": ("words",)} == dict(use_cases.plan(desk).reads)

@@ -75,28 +75,38 @@ def uniques(backfill: Backfill, target: Table, *, exists: bool) -> Iterator[Fore
 
 def contested(backfill: Backfill, source: Table, target: Table) -> tuple[Unique, ...]:
     """List the unique keys of the target that two source rows could share, as far as the catalogs can tell."""
-    return tuple(
-        one
-        for one in target.uniques
-        if not one.partial
-        and set(one.columns) <= set(backfill.columns)
-        and not any(_injective(backfill, source, target, name) for name in one.columns)
+    found: dict[frozenset[str], Unique] = {}
+    for one in target.uniques:
+        filled = not one.partial and set(one.columns) <= set(backfill.columns)
+        if filled and not _told_apart(backfill, source, target, one):
+            found.setdefault(frozenset(one.columns), one)
+    return tuple(found.values())
+
+
+def _told_apart(backfill: Backfill, source: Table, target: Table, unique: Unique) -> bool:
+    """Whether a unique key of the target holds a derived id, or a whole unique key of the source as it is."""
+    copied = set()
+    for name in unique.columns:
+        made = backfill.expressions[name]
+        if isinstance(made, DerivedUuid):
+            return True
+        here, there = source.column(made.name) if isinstance(made, Column) else None, target.column(name)
+        if here is not None and there is not None and _keeps_apart(here, there):
+            copied.add(here.name)
+    keys = (one for one in source.uniques if source.vouches and not one.partial)
+    return any(
+        set(one.columns) <= copied and (not unique.nulls_not_distinct or _never_null(source, one)) for one in keys
     )
 
 
-def _injective(backfill: Backfill, source: Table, target: Table, name: str) -> bool:
-    made = backfill.expressions[name]
-    if isinstance(made, DerivedUuid):
-        return True
-    if not isinstance(made, Column) or source.unique_over((made.name,)) is None:
-        return False
-    here, there = source.column(made.name), target.column(name)
-    return here is not None and there is not None and _keeps_apart(here, there)
+def _never_null(source: Table, unique: Unique) -> bool:
+    return all((column := source.column(name)) is not None and column.not_null for name in unique.columns)
 
 
 def _keeps_apart(here: TableColumn, there: TableColumn) -> bool:
     """Whether values that differ here differ there too; a cast or a collation may bring two together."""
     numbers = {"int2", "int4", "int8"}
-    alike = (here.type.schema, here.type.base) == (there.type.schema, there.type.base) and there.type.modifier == -1
+    alike = (here.type.schema, here.type.base) == (there.type.schema, there.type.base)
+    alike = alike and there.type.modifier in {-1, here.type.modifier}
     widened = {here.type.base, there.type.base} <= numbers and here.type.builtin and there.type.builtin
     return (alike or widened) and (there.deterministic or here.collates == there.collates)

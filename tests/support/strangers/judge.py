@@ -23,6 +23,7 @@ from migrator.model.verdict import Balance
 from migrator.workflow import use_cases
 from migrator.workflow.desk import Desk
 from migrator.workflow.housekeeping import quarantine_dismiss
+from migrator.workflow.status import status
 from tests.support.projects import back, check, execute, make_project, run
 from tests.support.strangers.draw import Expected, Stranger
 from tests.support.strangers.kinds import OPTIONAL, SETUP
@@ -94,6 +95,7 @@ def _there_and_back(desk: Desk, url: str, names: list[str], strangers: list[Stra
     foretold = {name: _terms(planned.balances, name) for name in names}
     report = run(desk, to=Phase.VERIFY)
     assert foretold == {name: _terms(report.balances, name) for name in names}
+    assert status(desk.project, change=desk.change.name, url=url)
     held = 0
     with closing(psycopg.connect(url, autocommit=True, options=_pinned())) as conn:
         for name, one in zip(names, strangers, strict=True):
