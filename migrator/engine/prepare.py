@@ -79,9 +79,9 @@ def prepare(
     Raises ConfigurationError M111 for a missing source, and what `compile_backfill` raises.
     """
     ledger = not blind and install.version(conn) is not None
-    source = find_source(conn, backfill, search_path)
-    relation = target_relation(conn, backfill, search_path)
-    live = inventory.table(conn, relation)
+    read, relation = source_relation(conn, backfill, search_path), target_relation(conn, backfill, search_path)
+    found = inventory.tables(conn, {read, relation})
+    source, live = found[read], found.get(relation)
     declared = (shapes or {}).get(relation)
     stored = ledger and parameters.are_stored(conn, change.name, change.arguments)
     subject = Subject(
@@ -139,10 +139,9 @@ def record_definition(run: Run, conn: Connection, change: Change, backfill: Back
     return Writing(projection=projection.limited_to(ours), recorded=recorded, run=run.lease.run)
 
 
-def find_source(conn: Connection, backfill: Backfill, search_path: str) -> Table:
+def source_relation(conn: Connection, backfill: Backfill, search_path: str) -> Relation:
     """Look the source up; raises ConfigurationError M111 with the names that are near."""
-    relation = inventory.find(conn, backfill.source, search_path)
-    found = inventory.table(conn, relation) if relation else None
+    found = inventory.find(conn, backfill.source, search_path)
     if found is None:
         near = inventory.similar(conn, backfill.source)
         nothing = "Look at the address of the database and its search_path."

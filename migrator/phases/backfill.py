@@ -128,8 +128,10 @@ class CopyRows:
         recorded = backfills.recorded(conn, self.change.name, self.name)
         if recorded is None:
             return None
-        target = inventory.table(conn, preparing.target_relation(conn, self.backfill, self.search_path))
-        kept = inventory.table(conn, Relation("migrator", recorded.provenance.partition(".")[2]))
+        relation = preparing.target_relation(conn, self.backfill, self.search_path)
+        provenance_of = Relation("migrator", recorded.provenance.partition(".")[2])
+        found = inventory.tables(conn, {relation, provenance_of})
+        target, kept = found.get(relation), found.get(provenance_of)
         if target is None or kept is None:
             return None
         return Written(

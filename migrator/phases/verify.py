@@ -15,7 +15,7 @@ from migrator.engine import balance as balancing
 from migrator.engine.accounts import Counted
 from migrator.engine.compare import Compare
 from migrator.engine.isolate import is_row_fault
-from migrator.engine.prepare import Prepared, find_source, prepare
+from migrator.engine.prepare import Prepared, prepare, source_relation
 from migrator.engine.reads import Reads, read_by, writes
 from migrator.ledger import quarantine, steps
 from migrator.ledger.lease import Lease
@@ -235,7 +235,7 @@ def uncounted(proof: steps.Proof) -> tuple[str, ...]:
 
 def subject(conn: Connection, change: Change, search_path: str, reads: Reads) -> Mapping[str, Any]:
     """Say what a proof is a proof of: the definitions, and how often was written to all that they read."""
-    sources = {find_source(conn, one, search_path).relation for one in change.backfills}
+    sources = {source_relation(conn, one, search_path) for one in change.backfills}
     return {
         "definitions": {one.name: change.definition_digest(one) for one in change.backfills},
         "reads": [[one.schema, one.name] for one in sorted(reads.counted)],

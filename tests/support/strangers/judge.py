@@ -79,7 +79,7 @@ def _live(url: str, directory: Path, strangers: list[Stranger]) -> None:
         ddl_up="CREATE TABLE strangers_were_here ()",
         ddl_down="DROP TABLE strangers_were_here",
         backfills={name: one.definition for name, one in zip(names, strangers, strict=True)},
-        settings={"batch_rows": 3, "range_rows": 4},
+        settings={"batch_rows": 4, "range_rows": 6},
     )
     before = everything(url)
     try:
