@@ -37,6 +37,7 @@ class Proof:
     sources: tuple[SourceBalance, ...]
     verdicts: tuple[Verdict, ...]
     reads: Reads = field(default_factory=Reads)
+    written: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def proven(self) -> bool:
@@ -72,6 +73,9 @@ class CompareRows:
         with transaction(conn, read_only=True, search_path=self.search_path):
             prepared = prepare_all(conn, self.change, self.search_path)
         reads = all_reads(conn, prepared, self.search_path)
+        # Counted before anything is compared: what is written meanwhile is no part of the proof, and makes it stale.
+        with transaction(conn, read_only=True, search_path=self.search_path):
+            written = written_to(conn, self.change, self.search_path, reads)
         comparisons = tuple(self._compare(conn, one, listen) for one in prepared if one.recorded is not None)
         balances, sources = balances_of(conn, prepared, self.search_path)
         return Proof(
@@ -79,6 +83,7 @@ class CompareRows:
             balances=balances,
             sources=sources,
             reads=reads,
+            written=written,
             verdicts=(
                 *(_compared(one) for one in comparisons),
                 *(_never_ran(one) for one in prepared if one.recorded is None),
@@ -91,7 +96,7 @@ class CompareRows:
         with run.database.connect() as conn:
             proof = self.prove(conn, run.listen)
             with run.writing(conn):
-                record(conn, run.lease, self.change, proof, self.search_path)
+                record(conn, run.lease, self.change, proof)
         return {"compared": sum(one.compared for one in proof.comparisons)}
 
     def check(self, conn: Connection) -> Verdict:
@@ -203,10 +208,10 @@ def _taken(found: SourceBalance) -> Verdict:
     )
 
 
-def record(conn: Connection, held: Lease, change: Change, proof: Proof, search_path: str) -> None:
+def record(conn: Connection, held: Lease, change: Change, proof: Proof) -> None:
     """Record a proof with what it was a proof of, and the Step as done when it holds."""
     evidence = [{"claim": one.claim, "proven": one.proven, "evidence": one.evidence} for one in proof.verdicts]
-    of = subject(conn, change, search_path, proof.reads)
+    of = subject(conn, change, proof.reads, proof.written)
     steps.prove(conn, held.run, change.name, proven=proof.proven, subject=of, evidence=evidence)
     if proof.proven:
         steps.finish(conn, held, Phase.VERIFY, STEP)
@@ -225,7 +230,8 @@ def is_fresh(conn: Connection, change: Change, proof: steps.Proof, search_path: 
     if not proof.proven or (uncounted(proof) and proof.run != run):
         return False
     named = frozenset(Relation(schema, name) for schema, name in proof.subject.get("reads", ()))
-    return proof.subject == subject(conn, change, search_path, Reads(named, uncounted(proof)))
+    reads = Reads(named, uncounted(proof))
+    return proof.subject == subject(conn, change, reads, written_to(conn, change, search_path, reads))
 
 
 def uncounted(proof: steps.Proof) -> tuple[str, ...]:
@@ -233,13 +239,18 @@ def uncounted(proof: steps.Proof) -> tuple[str, ...]:
     return tuple(proof.subject.get("uncounted", ()))
 
 
-def subject(conn: Connection, change: Change, search_path: str, reads: Reads) -> Mapping[str, Any]:
-    """Say what a proof is a proof of: the definitions, and how often was written to all that they read."""
+def written_to(conn: Connection, change: Change, search_path: str, reads: Reads) -> Mapping[str, str]:
+    """Count the writes to all that is read, and to what the names of the sources mean now."""
     sources = {source_relation(conn, one, search_path) for one in change.backfills}
+    return writes(conn, reads.counted | sources)
+
+
+def subject(conn: Connection, change: Change, reads: Reads, written: Mapping[str, str]) -> Mapping[str, Any]:
+    """Say what a proof is a proof of: the definitions, what they read, and how often was written to it."""
     return {
         "definitions": {one.name: change.definition_digest(one) for one in change.backfills},
         "reads": [[one.schema, one.name] for one in sorted(reads.counted)],
         "uncounted": list(reads.uncounted),
-        "writes": dict(writes(conn, reads.counted | sources)),
+        "writes": dict(written),
         "quarantine": [list(one) for one in quarantine.counts(conn, change.name)],
     }

@@ -288,7 +288,7 @@ def _verified(desk: Desk, run: Run, conn: Connection, done: list[StepReport], be
         done = [*done, *caught_up]
         proof = step.prove(conn, run.listen)
     with run.writing(conn):
-        record(conn, run.lease, desk.change, proof, desk.database.search_path)
+        record(conn, run.lease, desk.change, proof)
     facts = facts_of(conn, desk, run=run.lease.run)
     if before.state is not State.VERIFIED or not proof.proven:
         compared = sum(one.compared for one in proof.comparisons)
@@ -314,7 +314,7 @@ def _record_proof(conn: Connection, desk: Desk, facts: Facts, proof: Proof) -> t
     try:
         with lease.hold(desk.database, desk.change.name, "verify") as held, transaction(conn):
             lease.check(conn, held)
-            record(conn, held, desk.change, proof, desk.database.search_path)
+            record(conn, held, desk.change, proof)
     except (MigratorError, SqlError) as error:
         return None, (f"the proof is not recorded: {error}",)
     return held.run, ()

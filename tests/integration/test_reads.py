@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from migrator.model.step import Phase, State
+from migrator.model.step import Event, Phase, State
 from migrator.workflow import use_cases
 from migrator.workflow.status import status
 from tests.support.projects import definition, execute, make_project, one_table, rows_of, run
@@ -148,3 +148,18 @@ def test_finding_3_what_is_read_is_found_though_the_fragment_raises(database: st
     """A fragment that raises whenever it is planned is still asked what it reads; its rows are quarantined."""
     desk = reading(tmp_path, database, before=WORDS, fragment=f"coalesce({LOOKED_UP}, (1 / 0)::text)")
     assert {"move_old_to_new": ("words",)} == dict(use_cases.plan(desk).reads)
+
+
+def test_a_write_while_rows_are_compared_makes_the_proof_stale(database: str, tmp_path: Path) -> None:
+    """What is written during a comparison, behind its back, is no part of the proof that it ends with."""
+    desk = one_table(tmp_path, database)
+    run(desk, to=Phase.VERIFY)
+    written = []
+
+    def write(event: Event) -> None:
+        if event.kind == "progress" and not written:
+            written.append(event)
+            execute(database, "UPDATE old SET note = 'changed' WHERE id = 1")
+
+    assert use_cases.verify(desk, listen=write).proven
+    assert State.COPIED is state(desk)
