@@ -17,6 +17,7 @@ from migrator.model.parameters import Arguments, Mapping
 from migrator.model.tables import Table
 
 NAMESPACE = bytes.fromhex("8f5d0d1f5ae04c1cb2f0c1b9a2a4a5e1")
+DECIDED = ours("decided")
 
 
 @dataclass(slots=True)
@@ -29,6 +30,8 @@ class Translator:
     arguments: Arguments
     stored_for: str | None = None  # the change whose files are in the Ledger; None writes files inline
     steps: list[str] = field(default_factory=list)
+    deciding: str = ""  # the step that decides by skip and quarantine rules, where there are some
+    decided: str = ""  # the code of the rule that decided a row
     _shared: dict[object, str] = field(default_factory=dict)
     _rule_marks: dict[ex.Rules, str] = field(default_factory=dict)
 
@@ -69,6 +72,25 @@ class Translator:
                 return self._derived_uuid()
             case ex.Rules():
                 return self._rules(expression)
+
+    def only_where_no_rule_decided(self, rules: list[tuple[str, int]]) -> None:
+        """Decide by these conditions first: what is translated from now on is computed only for the rows left over.
+
+        A skipped row then costs its rules and nothing else, and no expression meets a row it is not meant for.
+        """
+        if rules:
+            self.deciding = f"CROSS JOIN LATERAL (SELECT {first(rules)} AS {ours('code')} OFFSET 0) {DECIDED}"
+            self.steps.append(self.deciding)
+            self.decided = f"{DECIDED}.{ours('code')}"
+
+    def steps_without_rules(self) -> list[str]:
+        """List the steps as if no rule decided, so that a wrong rule cannot hide which column is sound."""
+        nothing = f"CROSS JOIN LATERAL (SELECT NULL::int AS {ours('code')}) {DECIDED}"
+        return [nothing if one == self.deciding else one for one in self.steps]
+
+    def guarded(self, value: str, *, otherwise: str = "NULL") -> str:
+        """Write a value that is computed only where no rule decided."""
+        return f"CASE WHEN {self.decided} IS NULL THEN {value} ELSE {otherwise} END" if self.decided else value
 
     def condition(self, predicate: ex.Predicate) -> str:
         """Translate a predicate; the result is NULL where it is neither true nor false."""
@@ -194,10 +216,8 @@ class Translator:
     def _derived_uuid(self) -> Piece:
         if "uuid" not in self._shared:
             alias = quote(f"~migrator id{len(self.steps)}")
-            self.steps.append(
-                f"CROSS JOIN LATERAL (SELECT encode(sha256({self._identity_bytes()}), 'hex') AS {ours('hex')}"
-                f" OFFSET 0) {alias}"
-            )
+            made = self.guarded(f"encode(sha256({self._identity_bytes()}), 'hex')")
+            self.steps.append(f"CROSS JOIN LATERAL (SELECT {made} AS {ours('hex')} OFFSET 0) {alias}")
             self._shared["uuid"] = f"{alias}.{ours('hex')}"
         digits = self._shared["uuid"]
         variant = f"translate(substr({digits}, 17, 1), '0123456789abcdef', '89ab89ab89ab89ab')"
@@ -213,7 +233,7 @@ class Translator:
         if tried not in self._rule_marks:
             arms = [f"WHEN {self.condition(one.when)} THEN {number}" for number, one in enumerate(tried.rules, 1)]
             alias = quote(f"~migrator rules{len(self.steps)}")
-            case = f"CASE {' '.join(arms)} ELSE 0 END" if arms else "0"
+            case = self.guarded(f"CASE {' '.join(arms)} ELSE 0 END") if arms else "0"
             self.steps.append(f"CROSS JOIN LATERAL (SELECT {case} AS {ours('fired')} OFFSET 0) {alias}")
             self._rule_marks[tried] = f"{alias}.{ours('fired')}"
         return self._rule_marks[tried]
@@ -257,6 +277,11 @@ class Translator:
         ]
         tests = [f"{step} IN ({', '.join(known)})"] if known else []
         return f"({' OR '.join([*tests, *other]) or 'false'})"
+
+
+def first(tests: list[tuple[str, int]]) -> str:
+    """Write a CASE that gives the code of the first condition that is true."""
+    return f"CASE {' '.join(f'WHEN {when} THEN {code}' for when, code in tests)} END" if tests else "NULL::int"
 
 
 def _sized(text: str) -> str:
