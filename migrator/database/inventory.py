@@ -48,6 +48,7 @@ _COLUMNS = f"""(SELECT json_agg(json_build_object(
     'deterministic', coalesce(k.collisdeterministic, true),
     'collation', CASE WHEN a.attcollation NOT IN (0, t.typcollation)
                  THEN quote_ident(kn.nspname) || '.' || quote_ident(k.collname) END,
+    'collates', CASE WHEN a.attcollation <> 0 THEN quote_ident(kn.nspname) || '.' || quote_ident(k.collname) END,
     'comment', col_description(c.oid, a.attnum)) ORDER BY a.attnum)
     FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     JOIN pg_type t ON t.oid = a.atttypid LEFT JOIN pg_collation k ON k.oid = a.attcollation
@@ -81,9 +82,20 @@ def _names(key: str, of: str) -> str:
 _ENFORCED = "coalesce((to_jsonb(o) ->> 'conenforced')::bool, true)"
 
 _CHECKS = f"""(SELECT json_agg(json_build_object('name', o.conname,
-    'expression', pg_get_expr(o.conbin, o.conrelid), 'columns', {_names("o.conkey", "o.conrelid")})
+    'expression', pg_get_expr(o.conbin, o.conrelid),
+    -- one that looks at the row as a whole names no columns
+    'columns', CASE WHEN 0 < ALL (o.conkey) THEN {_names("o.conkey", "o.conrelid")} END)
         ORDER BY o.conname)
     FROM pg_constraint o WHERE o.conrelid = c.oid AND o.contype = 'c' AND {_ENFORCED})"""
+
+
+# Of what is pointed at, where it is another one than that of the column which points.
+_COLLATIONS = """(SELECT json_agg(CASE WHEN a.attcollation <> b.attcollation AND b.attcollation <> 0
+    THEN quote_ident(kn.nspname) || '.' || quote_ident(k.collname) END ORDER BY u.at)
+    FROM unnest(o.conkey, o.confkey) WITH ORDINALITY u(here, there, at)
+    JOIN pg_attribute a ON a.attrelid = o.conrelid AND a.attnum = u.here
+    JOIN pg_attribute b ON b.attrelid = o.confrelid AND b.attnum = u.there
+    LEFT JOIN pg_collation k ON k.oid = b.attcollation LEFT JOIN pg_namespace kn ON kn.oid = k.collnamespace)"""
 
 
 def _foreign_keys(mine: str, theirs: str) -> str:
@@ -91,6 +103,7 @@ def _foreign_keys(mine: str, theirs: str) -> str:
     return f"""(SELECT json_agg(json_build_object('name', o.conname,
     'schema', n.nspname, 'table', r.relname, 'columns', {_names("o.conkey", "o.conrelid")},
     'referenced_columns', {_names("o.confkey", "o.confrelid")},
+    'collations', {_COLLATIONS},
     'on_delete', o.confdeltype, 'deferred', o.condeferred) ORDER BY n.nspname, r.relname, o.conname)
     FROM pg_constraint o JOIN pg_class r ON r.oid = o.{theirs} JOIN pg_namespace n ON n.oid =
         r.relnamespace
@@ -114,6 +127,12 @@ _POLICIES = """(SELECT json_agg(json_build_object('name', p.policyname, 'definit
     'USING (' || p.qual || ')', 'WITH CHECK (' || p.with_check || ')')) ORDER BY p.policyname)
     FROM pg_policies p WHERE p.schemaname = n.nspname AND p.tablename = c.relname)"""
 
+_RULES = """(SELECT json_agg(w.rulename ORDER BY w.rulename) FROM pg_rewrite w
+    WHERE w.ev_class = c.oid AND w.ev_type <> '1' AND w.ev_enabled <> 'D')"""
+
+_HEIRS = """(SELECT json_agg(h.inhrelid::regclass::text ORDER BY h.inhrelid::regclass::text) FROM pg_inherits h
+    WHERE h.inhparent = c.oid AND c.relkind = 'r')"""
+
 # As the planner does: the rows of a page when last counted, times the pages there are now.
 _LEAVES = """(SELECT sum(CASE WHEN l.reltuples < 0 THEN pg_relation_size(l.oid) / 100
             WHEN l.relpages > 0 THEN l.reltuples / l.relpages
@@ -131,7 +150,7 @@ _QUERY = f"""SELECT json_build_object('oid', c.oid::int8, 'schema', n.nspname, '
     'columns', {_COLUMNS}, 'uniques', {_UNIQUES}, 'checks', {_CHECKS},
     'foreign_keys', {_foreign_keys("conrelid", "confrelid")},
     'referenced_by', {_foreign_keys("confrelid", "conrelid")},
-    'triggers', {_TRIGGERS}, 'indexes', {_INDEXES}, 'policies', {_POLICIES})
+    'triggers', {_TRIGGERS}, 'indexes', {_INDEXES}, 'rules', {_RULES}, 'heirs', {_HEIRS}, 'policies', {_POLICIES})
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL {_LEAVES} s
     WHERE c.relkind IN {RELATIONS} AND (n.nspname, c.relname) IN"""
 
@@ -160,6 +179,8 @@ def _table(said: dict[str, Any]) -> Table:
         referenced_by=tuple(_foreign_key(one) for one in said["referenced_by"] or ()),
         triggers=tuple(Trigger(**one) for one in said["triggers"] or ()),
         indexes=tuple(said["indexes"] or ()),
+        rules=tuple(said["rules"] or ()),
+        heirs=tuple(said["heirs"] or ()),
         policies=tuple(Policy(**one) for one in said["policies"] or ()),
         **{name: said[name] for name in ("oid", "kind", "row_security", "comment", "estimated_rows", "bytes")},
     )
@@ -175,6 +196,7 @@ def _foreign_key(said: dict[str, Any]) -> ForeignKey:
         columns=tuple(said["columns"]),
         references=Relation(said["schema"], said["table"]),
         referenced_columns=tuple(said["referenced_columns"]),
+        collations=tuple(said["collations"] or ()),
         **plain,
     )
 

@@ -36,6 +36,21 @@ def forbids_null(oid: str) -> str:
     return _BASE.format(oid=oid, what="bool_or(forbids)")
 
 
+_MOMENTS = "('date'::regtype, 'time'::regtype, 'timetz'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)"
+
+
+def _moments(oid: str) -> str:
+    """Write the SQL that says whether a date or a time is part of a type, however deep."""
+    return f"""EXISTS (WITH RECURSIVE part(of) AS (SELECT {oid} UNION
+        SELECT x.of FROM part JOIN pg_type y ON y.oid = part.of, LATERAL (
+            SELECT y.typbasetype WHERE y.typtype = 'd'
+            UNION ALL SELECT y.typelem WHERE y.typcategory = 'A'
+            UNION ALL SELECT r.rngsubtype FROM pg_range r WHERE y.oid IN (r.rngtypid, r.rngmultitypid)
+            UNION ALL SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = y.typrelid AND y.typtype = 'c'
+                AND a.attnum > 0 AND NOT a.attisdropped) x(of))
+        SELECT FROM part WHERE part.of IN {_MOMENTS})"""
+
+
 def type_json(oid: str, modifier: str) -> str:
     """Write the SQL that describes a type as JSON, for `type_from`."""
     return f"""(SELECT json_build_object(
@@ -45,7 +60,10 @@ def type_json(oid: str, modifier: str) -> str:
         'element', (SELECT e.typname FROM pg_type e WHERE t.typcategory = 'A' AND e.oid =
             t.typelem),
         'labels', (SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_enum l
-                   WHERE t.typtype IN ('e', 'd') AND l.enumtypid = {base_of("t.oid")}))
+                   WHERE t.typtype IN ('e', 'd') AND l.enumtypid = {base_of("t.oid")}),
+        'under', CASE t.typtype WHEN 'd' THEN (SELECT u.typname FROM pg_type u WHERE u.oid = {base_of("t.oid")}) END,
+        'moments', CASE WHEN t.typtype IN ('b', 'e', 'p') AND t.typelem = 0 THEN t.oid IN {_MOMENTS}
+            ELSE {_moments("t.oid")} END)
         FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = {oid})"""
 
 

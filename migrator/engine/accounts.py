@@ -15,7 +15,7 @@ from migrator.engine.projection.pieces import MOVED
 from migrator.engine.projection.projection import CODE, DIGEST, MARKS, Projection
 from migrator.engine.ranges import Keyset
 from migrator.ledger.backfills import Recorded
-from migrator.model.names import literal, quote, text_array
+from migrator.model.names import key_text, literal, quote, text_array
 
 MISFITS: Final = {
     "dropped": "the Projection has no row for it",
@@ -114,12 +114,12 @@ def _joined(n: int, counted: Counted) -> str:
         return _foretold(n, counted)
     projection, recorded = counted.projection, counted.recorded
     named = list(enumerate(counted.key_names, 1))
-    texts = ", ".join(f"COALESCE(src.{name}, v.s{at})::text" for at, name in named)
+    texts = ", ".join(key_text(f"COALESCE(src.{name}, v.s{at})") for at, name in named)
     p_on = " AND ".join(f"p.k{at} = src.{name}" for at, name in named)
     v_on = " AND ".join(f"v.s{at} = src.{name}" for at, name in named)
     t_on = " AND ".join(f"t.{quote(one.name)} = v.t{at}" for at, one in enumerate(projection.identity, 1))
     gone, present = f"src.{counted.key_names[0]} IS NULL", f"t.{quote(projection.identity[0].name)}"
-    return f"""j{n} AS MATERIALIZED (SELECT {", ".join(f"src.{name}" for _, name in named)}, CASE
+    return f"""j{n} AS MATERIALIZED (SELECT {", ".join(f"src.{name} AS k{at}" for at, name in named)}, CASE
     WHEN {gone} AND v.s1 IS NOT NULL THEN 'orphan'
     WHEN {gone} THEN 'ghost'
     WHEN v.s1 IS NOT NULL AND q.source_key IS NOT NULL THEN 'both'
@@ -142,8 +142,8 @@ def _joined(n: int, counted: Counted) -> str:
 def _foretold(n: int, counted: Counted) -> str:
     named = list(enumerate(counted.key_names, 1))
     p_on = " AND ".join(f"p.k{at} = src.{name}" for at, name in named)
-    texts = ", ".join(f"src.{name}::text" for _, name in named)
-    return f"""j{n} AS MATERIALIZED (SELECT {", ".join(f"src.{name}" for _, name in named)}, CASE
+    texts = ", ".join(key_text(f"src.{name}") for _, name in named)
+    return f"""j{n} AS MATERIALIZED (SELECT {", ".join(f"src.{name} AS k{at}" for at, name in named)}, CASE
     WHEN {_raises(counted)} THEN 'raising'
     WHEN p.k1 IS NULL THEN 'dropped'
     WHEN p.code IN ({counted.skipped}) THEN 'skipped'
@@ -163,7 +163,7 @@ def _raises(counted: Counted) -> str:
 def _over_all(together: Sequence[Counted]) -> str:
     """Judge each key of the source over all its backfills: taken, left behind by name, or unaccounted for."""
     joins = " ".join(
-        f"LEFT JOIN j{n} ON {' AND '.join(f'j{n}.{name} = src.{name}' for name in one.key_names)}"
+        f"LEFT JOIN j{n} ON {' AND '.join(f'j{n}.k{at} = src.{name}' for at, name in enumerate(one.key_names, 1))}"
         for n, one in enumerate(together)
     )
     taken = " OR ".join(f"j{n}.state <> 'skipped'" for n in range(len(together)))

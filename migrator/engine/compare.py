@@ -20,14 +20,14 @@ from migrator.database.connect import Connection
 from migrator.database.failures import SqlError
 from migrator.database.session import execute, rows, transaction, value
 from migrator.engine.isolate import is_row_fault, raising_rows, without
-from migrator.engine.projection.images import digest, image, stored_digest
+from migrator.engine.projection.images import digest, image, likeness, stored_digest
 from migrator.engine.projection.pieces import MOVED
 from migrator.engine.projection.projection import CODE, DIGEST, Projection
 from migrator.engine.ranges import Key, Keyset, plan_ranges
 from migrator.engine.statements import Writing
 from migrator.model.change import Foreign
 from migrator.model.expressions import Column, DerivedUuid
-from migrator.model.names import literal, quote
+from migrator.model.names import EXACTLY, key_text, literal, ours, quote
 from migrator.model.tables import TableColumn
 from migrator.model.verdict import ColumnDifference, Comparison, RowVerdict, VerdictKind
 
@@ -35,6 +35,7 @@ RANGE_ROWS: Final = 100_000
 WORK_MEM: Final = "128MB"
 # A Range is a small part of a table: its rows are looked up, the table is not read once for each Range.
 BY_INDEX: Final = "SELECT pg_catalog.set_config('random_page_cost', '1.1', true)"
+RECOGNISED: Final = ours("recognised")
 _KINDS: Final = get_args(VerdictKind)
 
 
@@ -128,13 +129,13 @@ class Compare:
         identity = " AND ".join(
             f"t.{quote(one.name)} = walked.t{number}" for number, one in enumerate(projection.identity, 1)
         )
-        source_key = ", ".join(f"COALESCE({a}, {b})::text" for a, b in zip(keys, walked.names, strict=True))
-        target_key = ", ".join(f"walked.t{number}::text" for number in range(1, len(projection.identity) + 1))
-        held = f"held.backfill = {recorded.id} AND held.source_key = ARRAY[{', '.join(f'{k}::text' for k in keys)}]"
-        recognised = digest(projection.recognised, of="whole")
+        source_key = ", ".join(key_text(f"COALESCE({a}, {b})") for a, b in zip(keys, walked.names, strict=True))
+        target_key = ", ".join(key_text(f"walked.t{number}") for number in range(1, len(projection.identity) + 1))
+        held = f"held.backfill = {recorded.id} AND held.source_key = ARRAY[{', '.join(key_text(k) for k in keys)}]"
+        recognised = digest(projection.recognised, of="whole", by=likeness)
         fills = "".join(f", {quote(name)}" for name in projection.backfill.fills)
         return f"""WITH p AS MATERIALIZED (
-  SELECT {", ".join(projection.key_columns())}, {quote(CODE)}, {quote(DIGEST)}, {recognised} AS recognised{fills}
+  SELECT {", ".join(projection.key_columns())}, {quote(CODE)}, {quote(DIGEST)}, {recognised} AS {RECOGNISED}{fills}
   FROM ({projection.select(self.writing.keyset.within(lo, hi), merging=False)}) AS whole),
 walked AS MATERIALIZED (SELECT * FROM {recorded.provenance} AS walked WHERE {walked.within(lo, hi)}),
 held AS MATERIALIZED (SELECT backfill, source_key FROM migrator.quarantine WHERE backfill = {recorded.id}),
@@ -148,7 +149,8 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
     def _kind(self) -> str:
         projection = self._projection
         first = f"t.{quote(projection.identity[0].name)}"
-        whole, recognised = digest(projection.compared, of="t"), digest(projection.recognised, of="t")
+        whole = digest(projection.compared, of="t")
+        recognised = digest(projection.recognised, of="t", by=likeness)
         code, ours = f"p.{quote(CODE)}", f"p.{quote(DIGEST)}"
         written = stored_digest(self.writing.recorded, projection.target, "walked", "t")
         unchanged = f"CASE walked.kind WHEN 'merged' THEN ({recognised}) ELSE {written} END = walked.digest"
@@ -162,7 +164,7 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
   WHEN {source_gone} THEN 'extra: its source row is gone'
   WHEN {first} IS NULL THEN 'lost: the target row is gone'
   WHEN held.backfill IS NOT NULL THEN 'stale: moved, and quarantined as well'
-  WHEN {code} = {MOVED} AND CASE walked.kind WHEN 'merged' THEN {recognised} = p.recognised
+  WHEN {code} = {MOVED} AND CASE walked.kind WHEN 'merged' THEN {recognised} = p.{RECOGNISED}
     AND {self._still_filled("t")} AND {self._still_filled("p")} ELSE {whole} = {ours} END THEN NULL
   WHEN ({unchanged}) IS NOT TRUE THEN 'altered'
   WHEN {code} = {MOVED} THEN 'stale'
@@ -172,7 +174,7 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
         """Join what a merge wrote into empty columns of an application's row."""
         if not self._projection.backfill.fills:
             return ""
-        key = ", ".join(f"walked.t{number}::text" for number in range(1, len(self._projection.identity) + 1))
+        key = ", ".join(key_text(f"walked.t{number}") for number in range(1, len(self._projection.identity) + 1))
         return (
             f"\n  LEFT JOIN migrator.before_image AS kept ON kept.backfill = {self.writing.recorded.id}"
             f" AND walked.kind = 'merged' AND kept.target_key = ARRAY[{key}]"
@@ -181,7 +183,7 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
     def _still_filled(self, of: str) -> str:
         """Write the condition that a row has, in the columns a merge completed, what was written there."""
         tests = [
-            f"COALESCE(kept.filled ->> {literal(name)} = {of}.{quote(name)}::text,"
+            f"COALESCE(kept.filled ->> {literal(name)} = {of}.{quote(name)}::text {EXACTLY},"
             f" NOT kept.filled ? {literal(name)}, true)"
             for name in self._projection.backfill.fills
         ]
@@ -207,7 +209,7 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
             + ")"
             for table in self.provenances
         ]
-        return f"SELECT t.* FROM {self._projection.target.relation.sql} AS t WHERE {' AND '.join(tests)}"
+        return f"SELECT t.* FROM {self._projection.target.relation.sql} AS t WHERE {' AND '.join(tests) or 'true'}"
 
     def _extra(self, conn: Connection) -> list[RowVerdict]:
         keys = self._target_key("t")
@@ -234,7 +236,7 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
         return [self._verdict("doubled: a second row with the same content", list(a), list(b)) for a, b in found]
 
     def _target_key(self, of: str) -> str:
-        return f"ARRAY[{', '.join(f'{of}.{quote(one.name)}::text' for one in self._projection.identity)}]"
+        return f"ARRAY[{', '.join(key_text(f'{of}.{quote(one.name)}') for one in self._projection.identity)}]"
 
     def _telling(self) -> tuple[TableColumn, ...]:
         """Choose the columns by which a second copy is told: all content, or what only the source key can give."""
@@ -294,5 +296,5 @@ def _type(columns: tuple[TableColumn, ...], name: str) -> str:
 def _pair(column: TableColumn, *, ours: bool) -> str:
     """Write one row of VALUES: name, whether a merge compares it, image and text of target and of Projection."""
     found, expected = f"t.{quote(column.name)}", f"p.{quote(column.name)}"
-    sides = [f"({image(column, side)})::text, {side}::text" for side in (found, expected)]
+    sides = [f"({image(column, side)})::text {EXACTLY}, {side}::text" for side in (found, expected)]
     return f"({literal(column.name)}, {literal(ours)}, {', '.join(sides)})"

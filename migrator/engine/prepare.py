@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from migrator.database import inventory
 from migrator.database.connect import Connection
+from migrator.engine import keys
 from migrator.engine.accounts import Counted
 from migrator.engine.projection.bind import catalog_of
 from migrator.engine.projection.compile import compile_backfill
@@ -21,7 +22,7 @@ from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
 from migrator.model.errors import ConfigurationError
-from migrator.model.names import Relation
+from migrator.model.names import DEFAULT_COLLATION, Relation, first_schema, ours
 from migrator.model.step import Phase
 from migrator.model.tables import Table, TableColumn, TypeOf, Unique
 
@@ -78,9 +79,9 @@ def prepare(
     Raises ConfigurationError M111 for a missing source, and what `compile_backfill` raises.
     """
     ledger = not blind and install.version(conn) is not None
-    source = find_source(conn, backfill, search_path)
-    relation = target_relation(conn, backfill, search_path)
-    live = inventory.table(conn, relation)
+    read, relation = source_relation(conn, backfill, search_path), target_relation(conn, backfill, search_path)
+    found = inventory.tables(conn, {read, relation})
+    source, live = found[read], found.get(relation)
     declared = (shapes or {}).get(relation)
     stored = ledger and parameters.are_stored(conn, change.name, change.arguments)
     subject = Subject(
@@ -88,6 +89,7 @@ def prepare(
         source=source,
         target=live or declared or unchecked(backfill, relation),
         target_exists=live is not None and not (blind and "select" not in inventory.rights(conn, relation)),
+        doubts=keys.doubts(conn, source, backfill.keys),
         arguments=change.arguments,
         stored_for=change.name if stored else None,
         unready=_unready(conn, live or declared, filling),
@@ -109,9 +111,10 @@ def _besides_raising(conn: Connection, projection: Projection, recorded: Recorde
     if recorded is None or not quarantine.any_raised(conn, recorded.id):
         return projection
     texts = Keyset.of_source(projection.source, projection.keys).texts
+    raised = ours("raised")
     return projection.without(
-        f"NOT EXISTS (SELECT FROM migrator.quarantine AS raised WHERE raised.backfill = {recorded.id}"
-        f" AND raised.sqlstate IS NOT NULL AND raised.source_key = {texts})"
+        f"NOT EXISTS (SELECT FROM migrator.quarantine AS {raised} WHERE {raised}.backfill = {recorded.id}"
+        f" AND {raised}.sqlstate IS NOT NULL AND {raised}.source_key = {texts})"
     )
 
 
@@ -136,10 +139,9 @@ def record_definition(run: Run, conn: Connection, change: Change, backfill: Back
     return Writing(projection=projection.limited_to(ours), recorded=recorded, run=run.lease.run)
 
 
-def find_source(conn: Connection, backfill: Backfill, search_path: str) -> Table:
+def source_relation(conn: Connection, backfill: Backfill, search_path: str) -> Relation:
     """Look the source up; raises ConfigurationError M111 with the names that are near."""
-    relation = inventory.find(conn, backfill.source, search_path)
-    found = inventory.table(conn, relation) if relation else None
+    found = inventory.find(conn, backfill.source, search_path)
     if found is None:
         near = inventory.similar(conn, backfill.source)
         nothing = "Look at the address of the database and its search_path."
@@ -152,8 +154,7 @@ def find_source(conn: Connection, backfill: Backfill, search_path: str) -> Table
 def target_relation(conn: Connection, backfill: Backfill, search_path: str) -> Relation:
     """Say which relation the target is, or will be."""
     found = inventory.find(conn, backfill.target, search_path)
-    first = search_path.split(",", maxsplit=1)[0].strip().strip('"')
-    return found or Relation.parse(backfill.target, default_schema=first)
+    return found or Relation.parse(backfill.target, default_schema=first_schema(search_path))
 
 
 def unchecked(backfill: Backfill, relation: Relation) -> Table:
@@ -161,7 +162,7 @@ def unchecked(backfill: Backfill, relation: Relation) -> Table:
     return Table(
         relation=relation,
         kind="r",
-        columns=tuple(TableColumn(name=name, type=_TEXT) for name in backfill.columns),
+        columns=tuple(TableColumn(name=name, type=_TEXT, collates=DEFAULT_COLLATION) for name in backfill.columns),
         uniques=(Unique(name="identity", columns=backfill.identities),),
     )
 

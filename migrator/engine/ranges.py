@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from migrator.database.connect import Connection
 from migrator.database.session import one, value
-from migrator.model.names import literal, quote
+from migrator.model.names import key_text, literal, quote
 from migrator.model.tables import Table, TableColumn
 
 Key = tuple[str, ...]
@@ -49,7 +49,7 @@ class Keyset:
     @property
     def texts(self) -> str:
         """The key as a text array."""
-        return f"ARRAY[{', '.join(f'{name}::text' for name in self.names)}]"
+        return f"ARRAY[{', '.join(key_text(name) for name in self.names)}]"
 
     def after(self, position: Key | None) -> str:
         """Write the condition for keys beyond a position."""

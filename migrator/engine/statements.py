@@ -7,13 +7,13 @@ Projection.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migrator.engine.projection.pieces import FIRST_OUTCOME, MERGED, MOVED
 from migrator.engine.projection.projection import CODE, DETAIL, DIGEST, MARKS, Projection
 from migrator.engine.ranges import Key, Keyset
 from migrator.ledger.backfills import Recorded
-from migrator.model.names import literal, quote, text_array
+from migrator.model.names import key_text, literal, ours, quote, text_array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Writing:
         keyset = self.keyset
         shown = [literal(reason), literal(sqlstate), literal(constraint or None), literal(message)]
         row = (
-            f"SELECT {self.recorded.id}, {keyset.texts}, {', '.join(shown)}, to_json({keyset.alias}),"
+            f"SELECT {self.recorded.id}, {keyset.texts}, {', '.join(shown)}, to_json({keyset.alias}.*),"
             f" {self.recorded.definition}, {self.run} FROM {keyset.relation} AS {keyset.alias} WHERE {keyset.at(key)}"
         )
         columns = "backfill, source_key, reason, sqlstate, constraint_name, message, source_row, definition, run"
@@ -70,11 +70,12 @@ class Writing:
     def unaccounted_for(self) -> str:
         """Write the condition that no provenance and no quarantine knows the source row."""
         keyset = self.keyset
-        same = " AND ".join(f"known.s{n} = {name}" for n, name in enumerate(keyset.names, 1))
+        known, held = ours("known"), ours("held")
+        same = " AND ".join(f"{known}.s{n} = {name}" for n, name in enumerate(keyset.names, 1))
         return (
-            f"NOT EXISTS (SELECT FROM {self.recorded.provenance} AS known WHERE {same})"
-            f" AND NOT EXISTS (SELECT FROM migrator.quarantine AS held WHERE held.backfill = {self.recorded.id}"
-            f" AND held.source_key = {keyset.texts})"
+            f"NOT EXISTS (SELECT FROM {self.recorded.provenance} AS {known} WHERE {same})"
+            f" AND NOT EXISTS (SELECT FROM migrator.quarantine AS {held} WHERE {held}.backfill = {self.recorded.id}"
+            f" AND {held}.source_key = {keyset.texts})"
         )
 
     def behind(self) -> str:
@@ -130,14 +131,14 @@ class Writing:
         identity = list(zip(self._identity("t"), projection.into_columns("p"), strict=True))
         empty = " OR ".join(f"(t.{quote(one)} IS NULL AND p.{quote(one)} IS NOT NULL)" for one in names)
         taken = ", ".join(
-            [f"{theirs} AS t{n}" for n, (theirs, _) in enumerate(identity, 1)]
+            [f"{theirs} AS {ours(f't{n}')}" for n, (theirs, _) in enumerate(identity, 1)]
             + [f"CASE WHEN t.{quote(one)} IS NULL THEN p.{quote(one)} END AS {quote(one)}" for one in names]
         )
         on = " AND ".join(f"{theirs} = {into}" for theirs, into in identity)
-        texts = ", ".join(f"t{n}::text" for n in range(1, len(identity) + 1))
+        texts = ", ".join(key_text(ours(f"t{n}")) for n in range(1, len(identity) + 1))
         written = ", ".join(f"{literal(one)}, {quote(one)}::text" for one in names)
         complete = ", ".join(f"{quote(one)} = COALESCE(t.{quote(one)}, taken.{quote(one)})" for one in names)
-        same = " AND ".join(f"{theirs} = taken.t{n}" for n, (theirs, _) in enumerate(identity, 1))
+        same = " AND ".join(f"{theirs} = taken.{ours(f't{n}')}" for n, (theirs, _) in enumerate(identity, 1))
         target = projection.target.relation.sql
         return [
             f"taken AS MATERIALIZED (SELECT {taken} FROM p JOIN {target} AS t ON {on}"
@@ -149,10 +150,10 @@ class Writing:
         ]
 
     def _key_texts(self, of: str) -> str:
-        return f"ARRAY[{', '.join(f'{one}::text' for one in self.projection.key_columns(of))}]"
+        return f"ARRAY[{', '.join(key_text(one) for one in self.projection.key_columns(of))}]"
 
     def _quarantined(self) -> str:
-        projection, keyset = self.projection, self.keyset
+        projection, keyset = self.projection, replace(self.keyset, alias=ours("source"))
         reasons = text_array(one.reason for one in projection.outcomes)
         same = " AND ".join(
             f"{name} = {key}" for name, key in zip(keyset.names, projection.key_columns("p"), strict=True)
@@ -162,7 +163,7 @@ class Writing:
             "quar AS (INSERT INTO migrator.quarantine"
             " (backfill, source_key, reason, message, source_row, definition, run)"
             f" SELECT {self.recorded.id}, {keyset.texts}, ({reasons})[p.{quote(CODE)} + 1], p.{quote(DETAIL)},"
-            f" to_json({keyset.alias}), {self.recorded.definition}, {self.run}"
+            f" to_json({keyset.alias}.*), {self.recorded.definition}, {self.run}"
             f" FROM p JOIN {keyset.relation} AS {keyset.alias} ON {same} WHERE p.{quote(CODE)} IN ({codes}))"
         )
 

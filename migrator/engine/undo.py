@@ -18,7 +18,7 @@ from migrator.ledger import lease
 from migrator.ledger.backfills import Recorded
 from migrator.ledger.lease import Lease
 from migrator.model.change import Settings
-from migrator.model.names import literal, quote
+from migrator.model.names import EXACTLY, key_text, literal, quote
 from migrator.model.tables import Table, TableColumn
 
 BATCH_ROWS: Final = 10_000
@@ -125,10 +125,10 @@ class Undo:
         names = [name for name in filled if written.target.column(name) is not None]
         if not names:
             return ""
-        key = ", ".join(f"b.t{n}::text" for n in range(1, len(written.identity) + 1))
+        key = ", ".join(key_text(f"b.t{n}") for n in range(1, len(written.identity) + 1))
         kept = f"kept.backfill = {written.recorded.id} AND kept.target_key = ARRAY[{key}] AND b.kind = 'merged'"
         emptied = ", ".join(
-            f"{quote(one)} = CASE WHEN t.{quote(one)}::text = kept.filled ->> {literal(one)} THEN NULL"
+            f"{quote(one)} = CASE WHEN t.{quote(one)}::text {EXACTLY} = kept.filled ->> {literal(one)} THEN NULL"
             f" ELSE t.{quote(one)} END"
             for one in names
         )

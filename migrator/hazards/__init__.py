@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from migrator.database.connect import Connection
 from migrator.database.server import ServerFacts
 from migrator.engine.prepare import Prepared
-from migrator.hazards import archived_tables, firing_triggers, isolation, ownerless_rows, risky_ddl, unchecked_types
+from migrator.hazards import (
+    archived_tables,
+    firing_triggers,
+    isolation,
+    ownerless_rows,
+    risky_ddl,
+    unchecked_types,
+    unkept_keys,
+)
 from migrator.model.names import Relation
 from migrator.model.step import Hazard
 
@@ -20,6 +28,7 @@ def find(
         *isolation.find(server),
         *risky_ddl.find(revisions or {}, server.major),
         *(hazard for one in prepared for hazard in unchecked_types.find(one)),
+        *(hazard for one in prepared for hazard in unkept_keys.find(one)),
         *(hazard for one in prepared for hazard in ownerless_rows.find(one)),
         *(hazard for one in prepared for hazard in firing_triggers.find(one)),
     )

@@ -74,7 +74,7 @@ def record(
 ) -> Recorded:
     """Record a backfill and the definition it runs by, in the open transaction.
 
-    Raises RefusedError M403 when key or identity changed since rows were moved under other ones.
+    Raises RefusedError M403 when tables, key or identity changed since rows were moved under other ones.
     """
     id = find(conn, change, name)
     if id is None:
@@ -88,6 +88,7 @@ def record(
         )
         provenance.create(conn, id, keys, identity)
     else:
+        _refuse_other_tables(conn, id, name, source, target)
         _refuse_other_keys(conn, id, name, keys, identity)
     number = _definition(conn, id, image)
     return Recorded(id=id, definition=number, compared=compared(conn, id))
@@ -110,6 +111,18 @@ def recorded(conn: Connection, change: str, name: str) -> Recorded | None:
 
 def _described(columns: Sequence[TableColumn]) -> list[str]:
     return [f"{one.name} {one.type.name}" for one in columns]
+
+
+def _refuse_other_tables(conn: Connection, id: int, name: str, source: str, target: str) -> None:
+    known = one(conn, "SELECT source, target FROM migrator.backfill WHERE id = %s", (id,))
+    assert known is not None  # found by the caller in this transaction
+    if known != (source, target):
+        raise RefusedError(
+            "M403",
+            f"{name}: rows were moved from {known[0]} to {known[1]};"
+            f" the definition now says from {source} to {target}.",
+            "Put the definition back, or roll the change back first.",
+        )
 
 
 def _refuse_other_keys(

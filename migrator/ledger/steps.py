@@ -34,6 +34,7 @@ class Proof:
     proven: bool
     subject: Mapping[str, Any]
     at: datetime
+    run: int
 
 
 def all_of(conn: Connection, change: str) -> list[StepRecord]:
@@ -132,9 +133,9 @@ def prove(
 
 def newest_proof(conn: Connection, change: str) -> Proof | None:
     """Find the newest verdict of verify."""
-    newest = "SELECT proven, subject, at FROM migrator.proof WHERE change = %s ORDER BY id DESC LIMIT 1"
+    newest = "SELECT proven, subject, at, run FROM migrator.proof WHERE change = %s ORDER BY id DESC LIMIT 1"
     row = one(conn, newest, (change,))
-    return None if row is None else Proof(proven=bool(row[0]), subject=json.loads(row[1]), at=row[2])
+    return None if row is None else Proof(proven=bool(row[0]), subject=json.loads(row[1]), at=row[2], run=int(row[3]))
 
 
 def forget_proofs(conn: Connection, change: str) -> None:

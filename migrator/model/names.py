@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from migrator.model.errors import ConfigurationError
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Relation:
@@ -25,12 +27,26 @@ class Relation:
 
     @classmethod
     def parse(cls, text: str, *, default_schema: str = "public") -> Relation:
-        """Read `table`, `schema.table` or `"Quoted.Name"`; outside quotes the case is kept as written."""
+        """Read `table`, `schema.table` or `"Quoted.Name"`; outside quotes the case is kept as written.
+
+        Raises ConfigurationError M141 for what names no table.
+        """
         parts = _split(text)
+        if len(parts) > 2 or not all(parts):  # noqa: PLR2004 schema and name
+            raise ConfigurationError(
+                "M141",
+                f"{text!r} is not the name of a table.",
+                'Write name or schema.name; a part with a dot in it goes in double quotes: schema."my.table".',
+            )
         return cls(parts[-2] if len(parts) > 1 else default_schema, parts[-1])
 
 
-def _split(text: str) -> list[str]:
+def first_schema(search_path: str) -> str:
+    """Read the first schema of a search_path, where tables without a schema are made."""
+    return _split(search_path, ",")[0].strip()
+
+
+def _split(text: str, separator: str = ".") -> list[str]:
     parts: list[str] = []
     current, quoted, at = "", False, 0
     while at < len(text):
@@ -39,7 +55,7 @@ def _split(text: str) -> list[str]:
             current, at = current + '"', at + 1
         elif char == '"':
             quoted = not quoted
-        elif char == "." and not quoted:
+        elif char == separator and not quoted:
             parts, current = [*parts, current], ""
         else:
             current += char
@@ -50,6 +66,23 @@ def _split(text: str) -> list[str]:
 def quote(name: str) -> str:
     """Quote an identifier; always, so that case and keywords never matter."""
     return '"' + name.replace('"', '""') + '"'
+
+
+RESERVED = "~migrator "  # begins every name of ours that stands beside names of the user in one statement
+
+
+def ours(word: str) -> str:
+    """Write a name of our own, quoted: no table or column that we take has such a name."""
+    return quote(RESERVED + word)
+
+
+DEFAULT_COLLATION = 'pg_catalog."default"'
+EXACTLY = 'COLLATE pg_catalog."C"'  # letters are compared byte by byte, whatever the column's collation says
+
+
+def key_text(value: str) -> str:
+    """Write the SQL of a key's text, which compares with others whatever collation the key has."""
+    return f"{value}::text COLLATE {DEFAULT_COLLATION}"
 
 
 def literal(value: str | float | bool | None) -> str:

@@ -74,7 +74,8 @@ class PlannedStep:
 class Plan:
     """The ordered Steps of a change with what is known before any is taken. Making it changes nothing.
 
-    `balances` foretell where each row will go; `unread` names source columns nobody reads, by backfill.
+    `balances` foretell where each row will go; `unread` names source columns nobody reads, `reads` what is
+    read besides the source, by backfill.
     """
 
     change: str
@@ -90,6 +91,7 @@ class Plan:
     missing: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     left_behind: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     unread: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     undo: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     bytes_needed: int | None = None

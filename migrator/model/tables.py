@@ -19,6 +19,8 @@ class TypeOf:
     modifier: int = -1
     element: str | None = None  # of an array: the element type's base name
     labels: tuple[str, ...] = ()  # of an enum, in order
+    under: str | None = None  # of a domain: the innermost type's own name
+    moments: bool = False  # whether a date or time is in it somewhere, so that 'now' could be read from a text
 
     @property
     def builtin(self) -> bool:
@@ -37,6 +39,7 @@ class TableColumn:
     identity: str = ""  # '' no, 'a' always, 'd' by default
     generated: str = ""  # '' no, 's' stored, 'v' virtual
     collation: str | None = None  # qualified and quoted, where it is not the type's own
+    collates: str | None = None  # the collation, qualified and quoted; None where values have no order of letters
     deterministic: bool = True  # of the collation
     comment: str | None = None
 
@@ -75,6 +78,7 @@ class ForeignKey:
     columns: tuple[str, ...]
     references: Relation
     referenced_columns: tuple[str, ...]
+    collations: tuple[str | None, ...] = ()  # of what is pointed at, where the column that points has another one
     on_delete: str = "a"  # a no action, r restrict, c cascade, n set null, d set default
     deferred: bool = False
 
@@ -112,10 +116,17 @@ class Table:
     indexes: tuple[str, ...] = ()  # pg_get_indexdef(), for comparison and display
     policies: tuple[Policy, ...] = ()
     row_security: bool = False
+    rules: tuple[str, ...] = ()  # rewrite rules for INSERT, UPDATE or DELETE
+    heirs: tuple[str, ...] = ()  # tables that inherit from it, partitions apart
     estimated_rows: int = 0
     bytes: int = 0
     comment: str | None = None
     oid: int = 0
+
+    @property
+    def vouches(self) -> bool:
+        """Whether a unique key of it holds for all rows that a SELECT gives."""
+        return self.kind in {"r", "p"} and not self.heirs
 
     def column(self, name: str) -> TableColumn | None:
         """Find a column by name."""
@@ -129,5 +140,6 @@ class Table:
     def unique_over(self, columns: tuple[str, ...]) -> Unique | None:
         """Find a full unique index over exactly these columns, in any order."""
         wanted = set(columns)
-        found = (one for one in self.uniques if set(one.columns) == wanted and not one.partial)
+        uniques = self.uniques if self.vouches else ()
+        found = (one for one in uniques if set(one.columns) == wanted and not one.partial)
         return next(found, None)

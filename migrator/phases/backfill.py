@@ -25,7 +25,7 @@ from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
 from migrator.model.errors import RefusedError
-from migrator.model.names import Relation
+from migrator.model.names import Relation, first_schema
 from migrator.model.step import Event, Phase, Preview
 from migrator.model.verdict import Verdict
 
@@ -128,8 +128,10 @@ class CopyRows:
         recorded = backfills.recorded(conn, self.change.name, self.name)
         if recorded is None:
             return None
-        target = inventory.table(conn, preparing.target_relation(conn, self.backfill, self.search_path))
-        kept = inventory.table(conn, Relation("migrator", recorded.provenance.partition(".")[2]))
+        relation = preparing.target_relation(conn, self.backfill, self.search_path)
+        provenance_of = Relation("migrator", recorded.provenance.partition(".")[2])
+        found = inventory.tables(conn, {relation, provenance_of})
+        target, kept = found.get(relation), found.get(provenance_of)
         if target is None or kept is None:
             return None
         return Written(
@@ -142,7 +144,7 @@ class CopyRows:
 
     def _explained(self, doing: str, run: Run) -> AbstractContextManager[None]:
         """Turn errors of the database into ours, naming who keeps us from source and target."""
-        first = self.search_path.split(",")[0].strip().strip('"')
+        first = first_schema(self.search_path)
         names = (self.backfill.source, self.backfill.target)
         relations = [Relation.parse(one, default_schema=first) for one in names]
         return reading_explained(doing, run.database.connect, relations)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from migrator.database import inventory
 from migrator.database.connect import Connection
 from migrator.database.failures import SqlError
-from migrator.database.session import rows, transaction
+from migrator.database.session import transaction
 from migrator.engine import archived
 from migrator.engine import balance as balancing
 from migrator.engine.accounts import Counted
 from migrator.engine.compare import Compare
 from migrator.engine.isolate import is_row_fault
-from migrator.engine.prepare import Prepared, prepare
+from migrator.engine.prepare import Prepared, prepare, source_relation
+from migrator.engine.reads import Reads, read_by, writes
 from migrator.ledger import quarantine, steps
 from migrator.ledger.lease import Lease
 from migrator.ledger.run import Listen, Run
 from migrator.model.change import Change
-from migrator.model.names import Relation, literal
+from migrator.model.names import Relation
 from migrator.model.step import Event, Phase, Preview
 from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
 
@@ -35,6 +37,8 @@ class Proof:
     balances: tuple[Balance, ...]
     sources: tuple[SourceBalance, ...]
     verdicts: tuple[Verdict, ...]
+    reads: Reads = field(default_factory=Reads)
+    written: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def proven(self) -> bool:
@@ -69,12 +73,18 @@ class CompareRows:
         """Compare and balance; reads only."""
         with transaction(conn, read_only=True, search_path=self.search_path):
             prepared = prepare_all(conn, self.change, self.search_path)
+        reads = all_reads(conn, prepared, self.search_path)
+        # Counted before anything is compared: what is written meanwhile is no part of the proof, and makes it stale.
+        with transaction(conn, read_only=True, search_path=self.search_path):
+            written = written_to(conn, self.change, self.search_path, reads)
         comparisons = tuple(self._compare(conn, one, listen) for one in prepared if one.recorded is not None)
         balances, sources = balances_of(conn, prepared, self.search_path)
         return Proof(
             comparisons=comparisons,
             balances=balances,
             sources=sources,
+            reads=reads,
+            written=written,
             verdicts=(
                 *(_compared(one) for one in comparisons),
                 *(_never_ran(one) for one in prepared if one.recorded is None),
@@ -87,13 +97,13 @@ class CompareRows:
         with run.database.connect() as conn:
             proof = self.prove(conn, run.listen)
             with run.writing(conn):
-                record(conn, run.lease, self.change, proof, self.search_path)
+                record(conn, run.lease, self.change, proof)
         return {"compared": sum(one.compared for one in proof.comparisons)}
 
     def check(self, conn: Connection) -> Verdict:
         """Say whether there is a proof of what is there now."""
         found = steps.newest_proof(conn, self.change.name)
-        fresh = found is not None and found.proven and found.subject == subject(conn, self.change, self.search_path)
+        fresh = found is not None and is_fresh(conn, self.change, found, self.search_path)
         return Verdict(
             claim=f"{self.change.name} is verified",
             proven=fresh,
@@ -199,40 +209,58 @@ def _taken(found: SourceBalance) -> Verdict:
     )
 
 
-def record(conn: Connection, held: Lease, change: Change, proof: Proof, search_path: str) -> None:
+def record(conn: Connection, held: Lease, change: Change, proof: Proof) -> None:
     """Record a proof with what it was a proof of, and the Step as done when it holds."""
     evidence = [{"claim": one.claim, "proven": one.proven, "evidence": one.evidence} for one in proof.verdicts]
-    of = subject(conn, change, search_path)
+    of = subject(conn, change, proof.reads, proof.written)
     steps.prove(conn, held.run, change.name, proven=proof.proven, subject=of, evidence=evidence)
     if proof.proven:
         steps.finish(conn, held, Phase.VERIFY, STEP)
 
 
-def subject(conn: Connection, change: Change, search_path: str) -> Mapping[str, Any]:
-    """Say what a proof is a proof of: the definitions, and how often the sources were written to.
+def all_reads(conn: Connection, prepared: Sequence[Prepared], search_path: str) -> Reads:
+    """Find all that the Projections of a change read, their sources among it."""
+    return reduce(or_, (read_by(conn, one.projection, search_path) for one in prepared), Reads())
 
-    The counters are PostgreSQL's statistics: they may lag by seconds, and a reset makes a proof stale, never fresh.
+
+def is_fresh(conn: Connection, change: Change, proof: steps.Proof, search_path: str, run: int | None = None) -> bool:
+    """Say whether a proof holds: nothing it speaks of was written to since.
+
+    Where writes cannot be counted, it holds only for the `run` that made it.
     """
+    if not proof.proven or (uncounted(proof) and proof.run != run):
+        return False
+    named = frozenset(Relation(schema, name) for schema, name in proof.subject.get("reads", ()))
+    reads = Reads(named, uncounted(proof))
+    return proof.subject == subject(conn, change, reads, written_to(conn, change, search_path, reads))
+
+
+def uncounted(proof: steps.Proof) -> tuple[str, ...]:
+    """Say what a proof's Projections read whose writes nobody counts."""
+    return tuple(proof.subject.get("uncounted", ()))
+
+
+def written_to(conn: Connection, change: Change, search_path: str, reads: Reads) -> Mapping[str, str]:
+    """Count the writes to all that is read, and to what the names of the sources mean now.
+
+    An archived table is counted under its later name, and said by the name it had.
+    """
+    made = archived.find(conn, change.name)
+    tables = () if made is None else made.tables
+    away = {one.before: one.later for one in tables}
+    put_away = {one.source for one in tables}
+    sources = {source_relation(conn, one, search_path) for one in change.backfills if one.source not in put_away}
+    found = writes(conn, {away.get(one, one) for one in reads.counted | sources | set(away)})
+    names = {str(later): str(before) for before, later in away.items()}
+    return {names.get(name, name): said for name, said in found.items()}
+
+
+def subject(conn: Connection, change: Change, reads: Reads, written: Mapping[str, str]) -> Mapping[str, Any]:
+    """Say what a proof is a proof of: the definitions, what they read, and how often was written to it."""
     return {
         "definitions": {one.name: change.definition_digest(one) for one in change.backfills},
-        "writes": _writes(conn, change, search_path),
+        "reads": [[one.schema, one.name] for one in sorted(reads.counted)],
+        "uncounted": list(reads.uncounted),
+        "writes": dict(written),
         "quarantine": [list(one) for one in quarantine.counts(conn, change.name)],
     }
-
-
-def _writes(conn: Connection, change: Change, search_path: str) -> dict[str, int]:
-    """Read how often each source was written to, by its name before an archive."""
-    made = archived.find(conn, change.name)
-    away = {} if made is None else {one.source: one for one in made.tables}
-    names = {}
-    for source in change.sources:
-        before = away[source].before if source in away else inventory.find(conn, source, search_path)
-        if before is not None:  # one that is gone makes the proof stale
-            names[away[source].later if source in away else before] = f"{before.schema}.{before.name}"
-    wanted = ", ".join(f"({literal(one.schema)}, {literal(one.name)})" for one in names) or "(NULL, NULL)"
-    found = rows(
-        conn,
-        "SELECT schemaname, relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_catalog.pg_stat_user_tables"
-        f" WHERE (schemaname, relname) IN ({wanted}) ORDER BY 1, 2",
-    )
-    return {names[Relation(schema, name)]: int(number) for schema, name, number in found}

@@ -131,7 +131,7 @@ def _archived(desk: Desk, run: Run, conn: Connection) -> Report:
         if not proof.proven:
             with suppress(MigratorError, SqlError):
                 step.unwatch(run, tries=TRIES_AFTER)
-            return proof_report(desk, "archive", facts_of(conn, desk), [], proof, (NOT_ARCHIVED,))
+            return proof_report(desk, "archive", facts_of(conn, desk, run=run.lease.run), [], proof, (NOT_ARCHIVED,))
         done = [take(step, run)]
     facts = facts_of(conn, desk)
     return proof_report(desk, "archive", facts, done, proof, _kept(facts))
@@ -144,7 +144,7 @@ def _proven(desk: Desk, run: Run, conn: Connection) -> Proof:
     """Prove the whole change again while the watch stands, and record the proof."""
     proof = CompareRows(change=desk.change, search_path=desk.database.search_path).prove(conn, run.listen)
     with run.writing(conn):
-        record(conn, run.lease, desk.change, proof, desk.database.search_path)
+        record(conn, run.lease, desk.change, proof)
     return proof
 
 

@@ -14,7 +14,7 @@ from migrator.ledger import backfills, install, lease, steps
 from migrator.ledger.steps import Proof, StepRecord
 from migrator.model.change import Change
 from migrator.model.step import Phase, State
-from migrator.phases.verify import subject
+from migrator.phases.verify import is_fresh, uncounted
 from migrator.workflow.desk import Desk
 
 
@@ -37,6 +37,7 @@ class Facts:
     proof: Proof | None = None
     archived: Archived | None = None
     astray: tuple[str, ...] = ()
+    uncounted: tuple[str, ...] = ()  # what the newest proof read whose writes nobody counts
     holder: tuple[str, str] | None = None
     strangers: tuple[str, ...] = ()
     change: Change | None = field(default=None, repr=False)
@@ -74,8 +75,8 @@ class Facts:
         return State.VERIFIED if self.verified else State.COPIED
 
 
-def gather(conn: Connection, desk: Desk, *, blind: bool = False) -> Facts:
-    """Gather the facts of a change; works without a Ledger, and `blind` to one that the role may not read."""
+def gather(conn: Connection, desk: Desk, *, blind: bool = False, run: int | None = None) -> Facts:
+    """Gather the facts, as a run sees them; works without a Ledger, and `blind` to one that the role may not read."""
     change, path = desk.change, desk.database.search_path
     chain = tuple(revisions.declared(desk.project.revisions, change.name))
     ledger = None if blind else install.version(conn)
@@ -87,14 +88,14 @@ def gather(conn: Connection, desk: Desk, *, blind: bool = False) -> Facts:
         strangers=tuple(inventory.foreign_version_tables(conn)),
         change=change,
     )
-    return facts if ledger is None else _with_ledger(conn, facts, change, path)
+    return facts if ledger is None else _with_ledger(conn, facts, change, path, run)
 
 
-def _with_ledger(conn: Connection, facts: Facts, change: Change, search_path: str) -> Facts:
+def _with_ledger(conn: Connection, facts: Facts, change: Change, search_path: str, run: int | None) -> Facts:
     proof = steps.newest_proof(conn, change.name)
     away = archived.find(conn, change.name)
     there = {} if away is None else inventory.tables(conn, away.later)
-    fresh = proof is not None and proof.proven and proof.subject == subject(conn, change, search_path)
+    fresh = proof is not None and is_fresh(conn, change, proof, search_path, run)
     return Facts(
         server=facts.server,
         ledger=facts.ledger,
@@ -110,6 +111,7 @@ def _with_ledger(conn: Connection, facts: Facts, change: Change, search_path: st
         proof=proof,
         archived=away,
         astray=() if away is None else tuple(str(one) for one in away.later if one not in there),
+        uncounted=() if proof is None or not proof.proven else uncounted(proof),
         holder=lease.holder(conn, change.name),
         strangers=facts.strangers,
         change=change,

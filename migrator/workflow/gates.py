@@ -11,13 +11,14 @@ from migrator.database.session import rows
 from migrator.engine import archived, watch
 from migrator.engine.copy import count_behind
 from migrator.engine.prepare import prepare
+from migrator.engine.reads import Reads
 from migrator.ledger import consumers, install, quarantine
 from migrator.model.errors import RefusedError
 from migrator.model.names import Relation, literal
 from migrator.model.step import Refusal, State
 from migrator.phases import archive as archiving
 from migrator.phases.archive import ArchiveTables
-from migrator.phases.verify import subject
+from migrator.phases.verify import written_to
 from migrator.workflow.desk import Desk
 from migrator.workflow.facts import Facts
 
@@ -105,16 +106,24 @@ def _written(conn: Connection, desk: Desk, facts: Facts, relations: Sequence[Rel
     if facts.proof is None or not facts.proof.proven:
         return
     before = facts.proof.subject.get("writes", {})
-    now = subject(conn, desk.change, desk.database.search_path)["writes"]
-    names = [f"{one.schema}.{one.name}" for one in relations]
-    more = {one: now.get(one, 0) - before.get(one, 0) for one in names if now.get(one, 0) != before.get(one, 0)}
-    if more:
-        said = ", ".join(f"{one.removeprefix('public.')} {number:+,} rows" for one, number in more.items())
+    named = frozenset(one.relation for one in watch.members(conn, relations))
+    now = written_to(conn, desk.change, desk.database.search_path, Reads(named))
+    more = {str(one): _more(before.get(str(one), ""), now.get(str(one), "")) for one in sorted(named)}
+    if any(more.values()):
+        said = ", ".join(f"{one} {what}" for one, what in more.items() if what)
         yield Refusal(
             id="M433",
             what=f"By PostgreSQL's counters, written since the proof of {facts.proof.at:%Y-%m-%d %H:%M} UTC: {said}.",
             cure=f"Find out who writes there, move them to the new tables, then: migrator apply {desk.change.name}",
         )
+
+
+def _more(before: str, now: str) -> str:
+    """Say by how many rows a count grew, or that the table was written anew; nothing where nothing was written."""
+    if before == now:
+        return ""
+    first, last = (int(one.split()[0]) if one else 0 for one in (before, now))
+    return f"{last - first:+,} rows" if first != last else "written anew"
 
 
 def _taken(conn: Connection, step: ArchiveTables, relations: Sequence[Relation]) -> Iterator[Refusal]:

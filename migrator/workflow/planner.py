@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from migrator.engine.prepare import Prepared
+from migrator.engine.reads import Reads
 from migrator.ledger.run import Step
 from migrator.model.change import Change
 from migrator.model.step import Hazard, Phase, Plan, PlannedStep, State
@@ -20,6 +21,7 @@ class Foretold:
     prepared: tuple[Prepared, ...] = ()
     balances: tuple[Balance, ...] = ()
     sources: tuple[SourceBalance, ...] = ()
+    reads: tuple[Reads, ...] = ()
     hazards: tuple[Hazard, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -44,6 +46,7 @@ def make_plan(
         missing={one.name: {name: why.reason for name, why in one.missing().items()} for one in change.backfills},
         left_behind={one.name: dict(one.left_behind) for one in change.backfills if one.left_behind},
         unread=_unread(foretold.prepared),
+        reads=_reads(foretold),
         undo=("every step can be undone",),
         notes=(*foretold.notes, *facts.strangers),
         bytes_needed=_bytes_needed(foretold.prepared),
@@ -88,6 +91,18 @@ def _still_to_come(balance: Balance) -> int:
 
 def _unread(prepared: Sequence[Prepared]) -> dict[str, tuple[str, ...]]:
     return {one.projection.backfill.name: one.projection.left_unread for one in prepared if one.projection.left_unread}
+
+
+def _reads(foretold: Foretold) -> dict[str, tuple[str, ...]]:
+    """Say by backfill what its Projection reads besides its source."""
+    found = {}
+    for one, reads in zip(foretold.prepared, foretold.reads, strict=False):
+        projection = one.projection
+        others = sorted(str(relation) for relation in reads.counted - {projection.source.relation})
+        whole = (*others, *(f"{what} (nobody counts writes to it)" for what in reads.uncounted))
+        if whole:
+            found[projection.backfill.name] = whole
+    return found
 
 
 def _bytes_needed(prepared: Sequence[Prepared]) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from migrator.database import inventory
 from migrator.database.connect import Connection
 from migrator.database.session import one
 from migrator.model.step import ChangeStatus, State
@@ -49,16 +50,18 @@ def _status(desk: Desk) -> ChangeStatus:
 
 def _counts(conn: Connection, desk: Desk) -> tuple[int, int | None, int, str | None]:
     """Read how far the copies are: rows read, rows to read (as estimated when the Ranges were planned), quarantined."""
+    path = desk.database.search_path
+    sources = [relation.sql for b in desk.change.backfills if (relation := inventory.find(conn, b.source, path))]
     found = one(
         conn,
         "SELECT coalesce(sum(r.read), 0)::bigint,"
-        " (SELECT sum(greatest(c.reltuples, 0))::bigint FROM migrator.backfill b"
-        "   JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(b.source) WHERE b.change = %(change)s),"
+        " (SELECT sum(greatest(c.reltuples, 0))::bigint FROM unnest(%(sources)s::text[]) AS source(name)"
+        "   JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(source.name)),"
         " (SELECT count(*) FROM migrator.quarantine q JOIN migrator.backfill b ON b.id = q.backfill"
         "   WHERE b.change = %(change)s AND q.status = 'open'),"
         " (SELECT to_char(max(at), 'YYYY-MM-DD HH24:MI') FROM migrator.step WHERE change = %(change)s)"
         " FROM migrator.range r JOIN migrator.backfill b ON b.id = r.backfill WHERE b.change = %(change)s",
-        {"change": desk.change.name},
+        {"change": desk.change.name, "sources": sources},
     )
     assert found is not None  # an aggregate
     return int(found[0]), None if found[1] is None else int(found[1]), int(found[2]), found[3]
@@ -68,7 +71,9 @@ def _reasons(facts: Facts, held: int) -> tuple[str, ...]:
     found = []
     if facts.refuted:
         found.append("the last verify was not proven")
-    if facts.stale:
+    if facts.stale and facts.uncounted:
+        found.append(f"the proof held for its run alone: nobody counts writes to {', '.join(facts.uncounted)}")
+    elif facts.stale:
         found.append("the proof is stale: sources, definitions or parameters changed since")
     if facts.archived is not None:
         found.append(f"{facts.archived.names}, kept until {facts.archived.keep_until:%Y-%m-%d %H:%M} UTC")

@@ -12,6 +12,7 @@ from migrator.database.failures import SqlError
 from migrator.database.session import transaction
 from migrator.engine.prepare import Prepared, prepare, target_relation
 from migrator.engine.projection.purity import words
+from migrator.engine.reads import read_by
 from migrator.ledger import install, lease
 from migrator.ledger.run import Listen, Run, Step
 from migrator.model.backfill import Backfill
@@ -54,6 +55,7 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
             putting_away = facts.state is State.VERIFIED and bool(desk.change.archive.tables)
             archive, following = foreseen(conn, desk, facts) if putting_away else (archive_step(desk), ())
         balances, sources = balances_of(conn, prepared, desk.database.search_path) if count else ((), ())
+        reads = tuple(read_by(conn, one.projection, desk.database.search_path) for one in prepared)
     unchecked = declared.reason and not all(one.checked for one in prepared)
     revisions = revision_steps(desk, facts, declared)
     pending = {one.title: "\n".join(one.preview().sql) for one in revisions if one.name not in facts.applied}
@@ -61,6 +63,7 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
         prepared=prepared,
         balances=balances,
         sources=sources,
+        reads=reads,
         hazards=(*hazards.find(facts.server, prepared, pending), *following),
         notes=(
             *((f"types unchecked: {declared.reason}",) if unchecked else ()),
@@ -198,15 +201,15 @@ def verify(desk: Desk, *, show: int = 20, listen: Listen) -> Report:
                 f"First: migrator apply {desk.change.name}",
             )
         proof = _comparison(desk, show).prove(conn, listen)
-        notes = _record_proof(conn, desk, facts, proof)
-        state = facts_of(conn, desk)
+        made_by, notes = _record_proof(conn, desk, facts, proof)
+        state = facts_of(conn, desk, run=made_by)
     return proof_report(desk, "verify", state, [], proof, notes)
 
 
-def facts_of(conn: Connection, desk: Desk, *, blind: bool = False) -> Facts:
+def facts_of(conn: Connection, desk: Desk, *, blind: bool = False, run: int | None = None) -> Facts:
     """Gather the facts in a transaction that only reads."""
     with reading(conn, desk):
-        return gather(conn, desk, blind=blind)
+        return gather(conn, desk, blind=blind, run=run)
 
 
 def status_facts(desk: Desk) -> Facts:
@@ -326,8 +329,8 @@ def _verified(desk: Desk, run: Run, conn: Connection, done: list[StepReport], be
         done = [*done, *caught_up]
         proof = step.prove(conn, run.listen)
     with run.writing(conn):
-        record(conn, run.lease, desk.change, proof, desk.database.search_path)
-    facts = facts_of(conn, desk)
+        record(conn, run.lease, desk.change, proof)
+    facts = facts_of(conn, desk, run=run.lease.run)
     if before.state is not State.VERIFIED or not proof.proven:
         compared = sum(one.compared for one in proof.comparisons)
         seconds = sum(one.seconds for one in proof.comparisons)
@@ -345,17 +348,17 @@ def _catch_up(desk: Desk, run: Run, proof: Proof) -> list[StepReport]:
     return [one for one in reports if one.detail]
 
 
-def _record_proof(conn: Connection, desk: Desk, facts: Facts, proof: Proof) -> tuple[str, ...]:
-    """Record a proof outside any run; one that may not write says so instead."""
+def _record_proof(conn: Connection, desk: Desk, facts: Facts, proof: Proof) -> tuple[int | None, tuple[str, ...]]:
+    """Record a proof by a run of its own; one that may not write says so instead."""
     if facts.ledger is None:
-        return ("no ledger here: the proof is not recorded",)
+        return None, ("no ledger here: the proof is not recorded",)
     try:
         with lease.hold(desk.database, desk.change.name, "verify") as held, transaction(conn):
             lease.check(conn, held)
-            record(conn, held, desk.change, proof, desk.database.search_path)
+            record(conn, held, desk.change, proof)
     except (MigratorError, SqlError) as error:
-        return (f"the proof is not recorded: {error}",)
-    return ()
+        return None, (f"the proof is not recorded: {error}",)
+    return held.run, ()
 
 
 def _report(

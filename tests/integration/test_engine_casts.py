@@ -74,7 +74,7 @@ def projected(desk: Desk) -> dict[int, tuple[str, str | None]]:
     (backfill,) = desk.change.backfills
     with desk.database.connect() as conn, transaction(conn, read_only=True):
         projection = prepare(conn, desk.change, backfill, search_path="public").projection
-        found = fetch(conn, f'SELECT "~k1", "~code", v::text FROM ({projection.select()}) AS p')
+        found = fetch(conn, f'SELECT "~migrator k1", "~migrator code", v::text FROM ({projection.select()}) AS p')
     return {int(key): (projection.outcome(code).disposition, value) for key, code, value in found}
 
 

@@ -90,6 +90,29 @@ def test_fates_are_decided_in_their_order(database: str, tmp_path: Path) -> None
     } == fates(desk)
 
 
+def test_no_expression_meets_a_row_that_a_rule_decided(database: str, tmp_path: Path) -> None:
+    """What would raise for a skipped or guarded row is never asked; the row keeps the fate its rule gave it."""
+    desk = one_table(
+        tmp_path,
+        database,
+        columns="n integer",
+        rows=[(1, 1), (2, 0), (3, -1)],
+        target="n integer",
+        fill={"n": "sql('ln(n)::integer')"},
+        parts={"skip": "{'nothing': sql('n = 0')}", "quarantine": "{'negative': sql('n < 0')}"},
+    )
+    assert {("moved", ""): 1, ("skipped", "nothing"): 1, ("quarantined", "negative"): 1} == foretold_and_done(desk)
+
+
+def test_a_wrong_rule_is_the_only_one_named(database: str, tmp_path: Path) -> None:
+    """A rule that does not parse is named; the columns, which are sound, are not."""
+    desk = one_table(tmp_path, database, parts={"skip": "{'unknown': sql('no_such_column > 1')}"})
+    with pytest.raises(MigratorError) as caught:
+        use_cases.plan(desk)
+    assert ("M114", True) == (caught.value.id, "rule unknown" in caught.value.what)
+    assert 'column "note"' not in caught.value.what
+
+
 def test_a_fault_wins_over_a_merge(database: str, tmp_path: Path) -> None:
     """A row that is in the new table already is merged, unless it could not have been moved."""
     desk = one_table(

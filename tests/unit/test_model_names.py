@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrator.model.names import Relation, columns, literal, quote, text_array
+from migrator.model.errors import ConfigurationError
+from migrator.model.names import Relation, columns, first_schema, literal, quote, text_array
 
 NAME = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1)
 
@@ -58,3 +60,17 @@ def test_a_literal_text_is_read_back(value: str) -> None:
         assert value == text[2:-1].replace("''", "'").replace("\\\\", "\\")
     else:
         assert value == text[1:-1].replace("''", "'")
+
+
+@pytest.mark.parametrize("text", ["", "a.", ".a", "a.b.c", '"a"."b"."c"', '""'])
+def test_what_names_no_table_is_refused(text: str) -> None:
+    """An empty part and a third one are said to be wrong, not read as something else."""
+    with pytest.raises(ConfigurationError, match="is not the name of a table") as caught:
+        Relation.parse(text)
+    assert "M141" == caught.value.id
+
+
+def test_the_first_schema_of_a_search_path_is_read_as_the_server_reads_it() -> None:
+    """A comma inside double quotes is part of a name."""
+    found = [first_schema(one) for one in ("public", ' "my, schema" , public', '"a""b"')]
+    assert ["public", "my, schema", 'a"b'] == found

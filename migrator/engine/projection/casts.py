@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from migrator.model.names import literal, text_array
+from migrator.model.names import EXACTLY, literal, text_array
 from migrator.model.tables import TypeOf
 
 CastContext = Literal["i", "a", "e", "io"] | None
@@ -28,6 +28,14 @@ _MOMENTS: Final = frozenset({"date", "time", "timetz", "timestamp", "timestamptz
 _MOMENT_RANGES: Final = frozenset({"daterange", "tsrange", "tstzrange"})
 _ROUNDING: Final = frozenset({"numeric", "interval"}) | _MOMENTS
 _CLOCK_WORDS: Final = "(^|[^[:alpha:]])(now|today|tomorrow|yesterday)([^[:alpha:]]|$)"
+_BITS: Final = frozenset({"bit", "varbit"})
+# Assignments that drop something without a word, and the type in which the loss is seen.
+_SHORTENED: Final = {
+    ("timestamp", "date"): "timestamp",
+    ("timestamptz", "date"): "timestamptz",
+    ("inet", "cidr"): "inet",
+    ("numeric", "money"): "numeric",
+}
 _UNFAILING: Final = frozenset({"i", "a"})
 _ANY_TEXT: Final = TypeOf(oid=25, name="text", base="text", schema="pg_catalog", kind="b")
 
@@ -64,9 +72,10 @@ def total_cast(
     json = target.builtin and {source.base, target.base} == {"json", "jsonb"}
     if is_textual(source) or domain or arrays or json:
         return _by_text(raw, target, input_check)
+    if target.builtin and source.base == target.base and target.base in _BITS:
+        return _bits(raw, target)
     if context in _UNFAILING:
-        rounds = f"({raw})::{target.name} <> {raw}" if _loses_time(source, target) else None
-        return Cast(f"({raw})::{target.name}", rounds=rounds)
+        return Cast(f"({raw})::{target.name}", rounds=_loses(raw, source, target))
     return _textual(f"({raw})::text", _ANY_TEXT, target) if is_textual(target) else None
 
 
@@ -77,16 +86,18 @@ def _by_text(raw: str, target: TypeOf, input_check: str | None) -> Cast:
     only reads then finds such rows one by one (engine/isolate.py).
     """
     if target.labels and target.element is None and target.kind == "e":
-        known = f"({raw})::text = ANY ({text_array(target.labels)})"
+        known = f"({raw})::text {EXACTLY} = ANY ({text_array(target.labels)})"
         return Cast(f"({raw})::text::{target.name}", known, f"not a valid {target.name}")
     if input_check is None:
         return Cast(f"({raw})::{target.name}")
     valid = f"{input_check}(({raw})::text, {literal(target.name)})"
     base = target.element or target.base
-    if base in _MOMENTS | _MOMENT_RANGES:
-        valid = f"({valid} AND ({raw})::text !~* {literal(_CLOCK_WORDS)})"
+    if target.moments or base in _MOMENTS | _MOMENT_RANGES:
+        valid = f"({valid} AND ({raw})::text {EXACTLY} !~* {literal(_CLOCK_WORDS)})"
     cast = f"({raw})::{target.name}"
     rounds = None
+    if target.under in _ROUNDING:
+        rounds = f"CASE WHEN {valid} THEN ({cast})::{target.under} <> ({raw})::text::{target.under} END"
     if target.builtin and target.modifier != -1 and base in _ROUNDING:
         whole = f"({raw})::{base}{'[]' if target.element else ''}"
         rounds = f"CASE WHEN {valid} THEN {cast} <> {whole} END"
@@ -105,7 +116,7 @@ def _unknown_type(raw: str, source: TypeOf, target: TypeOf) -> Cast | None:
     if not is_textual(source):
         return Cast(f"({raw})::text")
     if target.labels:
-        known = f"({raw})::text = ANY ({text_array(target.labels)})"
+        known = f"({raw})::text {EXACTLY} = ANY ({text_array(target.labels)})"
         return Cast(f"({raw})::text", known, f"not a valid {target.name}")
     return Cast(f"({raw})::text")
 
@@ -164,5 +175,22 @@ def _to_fractional(raw: str, source: TypeOf, target: TypeOf) -> Cast:
     return Cast(cast, valid, f"out of range for {target.name}", rounds=f"{rounded} <> {number}")
 
 
-def _loses_time(source: TypeOf, target: TypeOf) -> bool:
-    return target.builtin and target.base in {"timestamp", "timestamptz"} and source.base == target.base
+def _bits(raw: str, target: TypeOf) -> Cast:
+    """Refuse bits of another length, which a cast would cut off or add."""
+    fits = "=" if target.base == "bit" else "<="
+    return Cast(
+        f"({raw})::{target.name}", f"length({raw}) {fits} {target.modifier}", f"not of the length of {target.name}"
+    )
+
+
+def _loses(raw: str, source: TypeOf, target: TypeOf) -> str | None:
+    """Write the condition that an assignment drops a part of the value, where there are such values."""
+    if not (source.builtin and target.builtin):
+        return None
+    cast = f"({raw})::{target.name}"
+    if source.base == target.base and target.base == "interval":
+        return f"({cast})::text <> ({raw})::text"
+    if source.base == target.base and target.base in _MOMENTS:
+        return f"{cast} <> {raw}"
+    back = _SHORTENED.get((source.base, target.base))
+    return f"({cast})::{back} <> {raw}" if back else None

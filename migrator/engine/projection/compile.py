@@ -10,10 +10,10 @@ from migrator.engine.projection.casts import Cast, CastContext, total_cast
 from migrator.engine.projection.fit import Faults, Subject, check_fit
 from migrator.engine.projection.pieces import Fault, Mark, Outcome, Piece
 from migrator.engine.projection.projection import DETAIL, MARKS, Contested, Judgement, Projection
-from migrator.engine.projection.translate import Translator
+from migrator.engine.projection.translate import Translator, first
 from migrator.model import expressions as ex
 from migrator.model.errors import ConfigurationError, MigratorError
-from migrator.model.names import quote
+from migrator.model.names import DEFAULT_COLLATION, quote
 from migrator.model.tables import TypeOf
 
 
@@ -58,15 +58,16 @@ class _Compiler:
         )
 
     def run(self) -> Projection:
-        pieces = self._translate()
         rules = self._rules()
+        self.translator.only_where_no_rule_decided([(when, code) for code, when in rules])
+        pieces = self._translate()
         self.faults.raise_if_any()
         self._refuse_impurity()
         types = self._describe(pieces)
         self.faults.raise_if_any()
         casts = self._casts(pieces, types)
         self.faults.raise_if_any()
-        return self._assemble(pieces, casts, rules)
+        return self._assemble(pieces, casts)
 
     def _translate(self) -> dict[str, Piece]:
         pieces: dict[str, Piece] = {}
@@ -137,7 +138,7 @@ class _Compiler:
         return named
 
     def _ask(self, values: list[str]) -> str:
-        steps = "\n".join(self.translator.steps)
+        steps = "\n".join(self.translator.steps_without_rules())
         return f"SELECT {', '.join(values)}\nFROM {self.source.relation.sql} AS {self.translator.alias}\n{steps}"
 
     def _describe_one(self, label: str, text: str) -> TypeOf:
@@ -179,7 +180,7 @@ class _Compiler:
         assert column is not None  # check_fit refuses a definition that names another column
         return column.type
 
-    def _assemble(self, pieces: dict[str, Piece], casts: dict[str, Cast], rules: list[tuple[int, str]]) -> Projection:
+    def _assemble(self, pieces: dict[str, Piece], casts: dict[str, Cast]) -> Projection:
         nulls = dict(judge.nulls(self.backfill, self.target))
         raw_faults: list[tuple[int, Fault]] = []
         cast_faults: list[tuple[int, Cast, str]] = []
@@ -198,7 +199,7 @@ class _Compiler:
             backfill=self.backfill,
             source=self.source,
             target=self.target,
-            raw_values=self._raw_values(pieces, rules, raw_faults),
+            raw_values=self._raw_values(pieces, raw_faults),
             cast_values=self._cast_values(casts, cast_faults),
             judgements=tuple(judgements),
             contested=self._contested(),
@@ -227,15 +228,14 @@ class _Compiler:
             found.append(Contested(code=code, columns=one.columns))
         return tuple(found)
 
-    def _raw_values(
-        self, pieces: Mapping[str, Piece], rules: list[tuple[int, str]], faults: list[tuple[int, Fault]]
-    ) -> tuple[tuple[str, str], ...]:
-        values = [(name, one.sql) for name, one in pieces.items()]
-        values.append(("~rule", _first([(f"{when}", code) for code, when in rules])))
-        values.append(("~fault", _first([(one.when, code) for code, one in faults])))
+    def _raw_values(self, pieces: Mapping[str, Piece], faults: list[tuple[int, Fault]]) -> tuple[tuple[str, str], ...]:
+        guarded = self.translator.guarded
+        values = [(name, one.sql if one.exact else guarded(one.sql)) for name, one in pieces.items()]
+        values.append(("~migrator rule", self.translator.decided or "NULL::int"))
+        values.append(("~migrator fault", guarded(first([(one.when, code) for code, one in faults]))))
         details = [f"WHEN {one.when} THEN {one.detail}" for _, one in faults if one.detail]
-        values.append((DETAIL, f"CASE {' '.join(details)} END" if details else "NULL::text"))
-        values.append((MARKS, self._raw_marks(pieces)))
+        values.append((DETAIL, guarded(f"CASE {' '.join(details)} END") if details else "NULL::text"))
+        values.append((MARKS, guarded(self._raw_marks(pieces), otherwise="'{}'::smallint[]")))
         return tuple(values)
 
     def _raw_marks(self, pieces: Mapping[str, Piece]) -> str:
@@ -255,10 +255,11 @@ class _Compiler:
     ) -> tuple[tuple[str, str], ...]:
         values = []
         for name, cast in casts.items():
-            values.append((name, f"CASE WHEN {cast.valid} THEN {cast.sql} END" if cast.valid else cast.sql))
+            value = f"CASE WHEN {cast.valid} THEN {cast.sql} END" if cast.valid else cast.sql
+            values.append((name, self._collated(name, value)))
         wrong = [(f"raw.{quote(name)} IS NOT NULL AND NOT ({cast.valid})", code) for code, cast, name in faults]
-        values.append(("~rule", f"raw.{quote('~rule')}"))
-        values.append(("~fault", f"LEAST(raw.{quote('~fault')}, {_first(wrong)})"))
+        values.append(("~migrator rule", f"raw.{quote('~migrator rule')}"))
+        values.append(("~migrator fault", f"LEAST(raw.{quote('~migrator fault')}, {first(wrong)})"))
         shown = [
             f"WHEN {when} THEN (raw.{quote(name)})::text" for (when, _), (_, _, name) in zip(wrong, faults, strict=True)
         ]
@@ -266,6 +267,13 @@ class _Compiler:
         values.append((DETAIL, f"left(COALESCE(raw.{quote(DETAIL)}, {detail}), 200)"))
         values.append((MARKS, self._marks_with_rounding(casts)))
         return tuple(values)
+
+    def _collated(self, name: str, value: str) -> str:
+        """Give a value the collation of its column: the source may have another one, or several that disagree."""
+        column = self.target.column(name)
+        if column is None or column.collates is None:
+            return value
+        return f"({value}) COLLATE {column.collates if self.subject.target_exists else DEFAULT_COLLATION}"
 
     def _marks_with_rounding(self, casts: Mapping[str, Cast]) -> str:
         own = f"raw.{quote(MARKS)}"
@@ -291,8 +299,3 @@ class _Compiler:
 
 
 _NOTHING = TypeOf(oid=0, name="unknown", base="unknown", schema="pg_catalog", kind="p")
-
-
-def _first(tests: list[tuple[str, int]]) -> str:
-    """Write a CASE that gives the code of the first condition that is true."""
-    return f"CASE {' '.join(f'WHEN {when} THEN {code}' for when, code in tests)} END" if tests else "NULL::int"

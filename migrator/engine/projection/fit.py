@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Final
 
 from migrator.model.backfill import Backfill
 from migrator.model.errors import ConfigurationError, MigratorError
-from migrator.model.names import Relation
+from migrator.model.names import RESERVED, Relation
 from migrator.model.parameters import Arguments
 from migrator.model.tables import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyDoubts:
+    """What counting the keys of a source found: rows without a key, and rows that share one."""
+
+    nulls: int = 0
+    shared: int = 0
+    examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +30,7 @@ class Subject:
     source: Table
     target: Table
     target_exists: bool
+    doubts: KeyDoubts | None = None  # of a source whose key no catalog vouches for: what counting it found
     arguments: Arguments = field(default_factory=Arguments)
     stored_for: str | None = None
     unready: frozenset[Relation] = frozenset()
@@ -50,6 +61,9 @@ class Faults:
 def check_fit(subject: Subject, faults: Faults) -> None:
     """Collect what the tables say against the definition: M107, M113, M118, M119."""
     backfill, source, target = subject.backfill, subject.source, subject.target
+    _check_names(source, faults)
+    _check_names(target, faults)
+    _check_writable(target, faults)
     for name in backfill.keys:
         if source.column(name) is None:
             faults.add("M113", f'{source.relation} has no column "{name}".', _did_you_mean(name, source))
@@ -77,16 +91,38 @@ def _check_target_column(name: str, target: Table, faults: Faults) -> None:
         )
 
 
-def _check_uniqueness(subject: Subject, faults: Faults) -> None:
-    backfill, source, target = subject.backfill, subject.source, subject.target
-    keyed = any(set(one.columns) <= set(backfill.keys) and not one.partial for one in source.uniques)
-    nullable = [one for one in backfill.keys if not (found := source.column(one)) or not found.not_null]
-    if not keyed or nullable:
+def _check_names(table: Table, faults: Faults) -> None:
+    for name in (table.relation.name, *table.names):
+        if name.startswith(RESERVED.rstrip()):
+            faults.add(
+                "M140",
+                f'{table.relation}: the name "{name}" begins with {RESERVED.rstrip()}, as names of the tool do.',
+                "Rename it, or give the table a view in which it has another name.",
+            )
+
+
+def _check_writable(target: Table, faults: Faults) -> None:
+    """Refuse targets into which no row can be put so that it is known again."""
+    if target.kind not in _WRITABLE:
+        faults.add("M144", f"{target.relation} is {_KINDS[target.kind]}.", "Name the table that holds the rows.")
+    elif target.rules:
         faults.add(
-            "M118",
-            f"the key ({', '.join(backfill.keys)}) of {source.relation} is not unique and NOT NULL.",
-            f"Name its primary key. It has: {_keys_of(source)}.",
+            "M143",
+            f"{target.relation} has rules that rewrite what is written to it: {', '.join(target.rules)}.",
+            f'Drop them, for example DROP RULE "{target.rules[0]}" ON {target.relation}; a trigger can do the same.',
         )
+    elif target.heirs:
+        faults.add(
+            "M144",
+            f"other tables inherit from {target.relation}, and their rows would look like its own:"
+            f" {', '.join(target.heirs)}.",
+            "End it (ALTER TABLE … NO INHERIT …), make them partitions, or name a table nobody inherits from.",
+        )
+
+
+def _check_uniqueness(subject: Subject, faults: Faults) -> None:
+    _check_key(subject, faults)
+    backfill, target = subject.backfill, subject.target
     arbiter = target.unique_over(backfill.identities)
     if arbiter is None or arbiter.deferrable:
         why = "is deferrable, so it cannot decide a conflict" if arbiter else "is not a unique key of it"
@@ -95,6 +131,36 @@ def _check_uniqueness(subject: Subject, faults: Faults) -> None:
             f"the identity ({', '.join(backfill.identities)}) of {target.relation} {why}.",
             f"Name its primary key or another full, immediate unique key. It has: {_keys_of(target)}.",
         )
+
+
+def _check_key(subject: Subject, faults: Faults) -> None:
+    backfill, source, doubts = subject.backfill, subject.source, subject.doubts
+    if doubts is not None:
+        if doubts.nulls or doubts.shared:
+            faults.add("M142", _doubtful(subject, doubts), "Name columns by which every row is told from all others.")
+        return
+    keyed = any(set(one.columns) <= set(backfill.keys) and not one.partial for one in source.uniques)
+    nullable = [one for one in backfill.keys if not (found := source.column(one)) or not found.not_null]
+    if not keyed or nullable:
+        faults.add(
+            "M118",
+            f"the key ({', '.join(backfill.keys)}) of {source.relation} is not unique and NOT NULL.",
+            f"Name its primary key. It has: {_keys_of(source)}.",
+        )
+
+
+def _doubtful(subject: Subject, doubts: KeyDoubts) -> str:
+    source = subject.source
+    shown = f", for example {'; '.join(doubts.examples)}" if doubts.examples else ""
+    found = [f"{doubts.shared:,} rows share their key with another{shown}"] if doubts.shared else []
+    found += [f"{doubts.nulls:,} rows have NULL in it"] if doubts.nulls else []
+    kind = "a table from which others inherit" if source.heirs else _KINDS[source.kind]
+    key = ", ".join(subject.backfill.keys)
+    return f"{source.relation} is {kind}, so nothing keeps ({key}) unique: {' and '.join(found)}."
+
+
+_WRITABLE: Final = frozenset({"r", "p"})
+_KINDS: Final = {"v": "a view", "m": "a materialised view", "f": "a foreign table", "r": "a table", "p": "a table"}
 
 
 def _keys_of(table: Table) -> str:

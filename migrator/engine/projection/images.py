@@ -6,7 +6,7 @@ type, array or domain is digested by its text: numeric scale, -0, citext, interv
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from migrator.ledger.backfills import Recorded
 from migrator.model.names import quote
@@ -15,6 +15,7 @@ from migrator.model.tables import Table, TableColumn
 ALGORITHM = "hash_record_extended/1"
 
 _NATIVE = frozenset({"int2", "int4", "int8", "bool", "uuid", "bytea", "date", "timestamp", "timestamptz", "oid"})
+_COARSE = frozenset({"numeric", "float4", "float8", "interval", "jsonb", "citext"})
 _TEXT = frozenset({"text", "varchar"})
 
 
@@ -31,9 +32,17 @@ def image(column: TableColumn, value: str) -> str:
     return f'({value})::text COLLATE "C"'
 
 
-def digest(columns: Iterable[TableColumn], *, of: str) -> str:
+def likeness(column: TableColumn, value: str) -> str:
+    """Give the SQL whose equality and hash are those of the type itself: by it rows to merge with are recognised."""
+    kind = column.type
+    base = kind.element or kind.under or kind.base
+    coarse = base in _COARSE or (base in _TEXT and not column.deterministic)
+    return value if coarse else image(column, value)
+
+
+def digest(columns: Iterable[TableColumn], *, of: str, by: Callable[[TableColumn, str], str] = image) -> str:
     """Give the SQL of a 64-bit digest (bigint) over columns of the relation aliased `of`, in the order given."""
-    images = ", ".join(image(one, f"{of}.{quote(one.name)}") for one in columns)
+    images = ", ".join(by(one, f"{of}.{quote(one.name)}") for one in columns)
     return f"hash_record_extended(ROW({images}), 0)"
 
 

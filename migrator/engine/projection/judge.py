@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from migrator.model.backfill import Backfill
 from migrator.model.expressions import Column, DerivedUuid
-from migrator.model.names import Relation, quote
-from migrator.model.tables import ForeignKey, Table, Unique
+from migrator.model.names import Relation, ours, quote
+from migrator.model.tables import ForeignKey, Table, TableColumn, Unique
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,40 +48,65 @@ def _dangling(key: ForeignKey) -> str:
 
 
 def _points_nowhere(key: ForeignKey, target: Table) -> str:
-    alias = quote(target.relation.name)
+    alias, pointed = quote(target.relation.name), ours("pointed")
     given = " AND ".join(f"{alias}.{quote(one)} IS NOT NULL" for one in key.columns)
-    pairs = zip(key.referenced_columns, key.columns, strict=True)
-    same = " AND ".join(f"pointed.{quote(there)} = {alias}.{quote(here)}" for there, here in pairs)
-    return f"{given} AND NOT EXISTS (SELECT FROM {key.references.sql} AS pointed WHERE {same})"
+    collations = key.collations or (None,) * len(key.columns)
+    pairs = zip(key.referenced_columns, key.columns, collations, strict=True)
+    same = " AND ".join(
+        f"{pointed}.{quote(there)} = {alias}.{quote(here)}{f' COLLATE {collation}' if collation else ''}"
+        for there, here, collation in pairs
+    )
+    return f"{given} AND NOT EXISTS (SELECT FROM {key.references.sql} AS {pointed} WHERE {same})"
 
 
 def uniques(backfill: Backfill, target: Table, *, exists: bool) -> Iterator[Foretold]:
     """Foretell values that another row of the target holds, for unique keys other than identity and merge."""
     known = ({*backfill.identities}, {*backfill.merges})
-    alias = quote(target.relation.name)
+    alias, holder = quote(target.relation.name), ours("holder")
     for one in target.uniques:
         if one.partial or set(one.columns) in known or not set(one.columns) <= set(backfill.columns):
             continue
         if exists:
-            same = " AND ".join(f"holder.{quote(name)} = {alias}.{quote(name)}" for name in one.columns)
-            other = " OR ".join(f"holder.{quote(name)} <> {alias}.{quote(name)}" for name in backfill.identities)
-            when = f"EXISTS (SELECT FROM {target.relation.sql} AS holder WHERE {same} AND ({other}))"
+            same = " AND ".join(f"{holder}.{quote(name)} = {alias}.{quote(name)}" for name in one.columns)
+            other = " OR ".join(f"{holder}.{quote(name)} <> {alias}.{quote(name)}" for name in backfill.identities)
+            when = f"EXISTS (SELECT FROM {target.relation.sql} AS {holder} WHERE {same} AND ({other}))"
             yield Foretold(f"{', '.join(one.columns)}: another row holds this value", when)
 
 
 def contested(backfill: Backfill, source: Table, target: Table) -> tuple[Unique, ...]:
     """List the unique keys of the target that two source rows could share, as far as the catalogs can tell."""
-    return tuple(
-        one
-        for one in target.uniques
-        if not one.partial
-        and set(one.columns) <= set(backfill.columns)
-        and not any(_injective(backfill, source, name) for name in one.columns)
+    found: dict[frozenset[str], Unique] = {}
+    for one in target.uniques:
+        filled = not one.partial and set(one.columns) <= set(backfill.columns)
+        if filled and not _told_apart(backfill, source, target, one):
+            found.setdefault(frozenset(one.columns), one)
+    return tuple(found.values())
+
+
+def _told_apart(backfill: Backfill, source: Table, target: Table, unique: Unique) -> bool:
+    """Whether a unique key of the target holds a derived id, or a whole unique key of the source as it is."""
+    copied = set()
+    for name in unique.columns:
+        made = backfill.expressions[name]
+        if isinstance(made, DerivedUuid):
+            return True
+        here, there = source.column(made.name) if isinstance(made, Column) else None, target.column(name)
+        if here is not None and there is not None and _keeps_apart(here, there):
+            copied.add(here.name)
+    keys = (one for one in source.uniques if source.vouches and not one.partial)
+    return any(
+        set(one.columns) <= copied and (not unique.nulls_not_distinct or _never_null(source, one)) for one in keys
     )
 
 
-def _injective(backfill: Backfill, source: Table, name: str) -> bool:
-    made = backfill.expressions[name]
-    if isinstance(made, DerivedUuid):
-        return True
-    return isinstance(made, Column) and source.unique_over((made.name,)) is not None
+def _never_null(source: Table, unique: Unique) -> bool:
+    return all((column := source.column(name)) is not None and column.not_null for name in unique.columns)
+
+
+def _keeps_apart(here: TableColumn, there: TableColumn) -> bool:
+    """Whether values that differ here differ there too; a cast or a collation may bring two together."""
+    numbers = {"int2", "int4", "int8"}
+    alike = (here.type.schema, here.type.base) == (there.type.schema, there.type.base)
+    alike = alike and there.type.modifier in {-1, here.type.modifier}
+    widened = {here.type.base, there.type.base} <= numbers and here.type.builtin and there.type.builtin
+    return (alike or widened) and (there.deterministic or here.collates == there.collates)

@@ -14,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from migrator.engine.projection.images import digest
+from migrator.engine.projection.images import digest, likeness
 from migrator.engine.projection.pieces import MERGED, MOVED, Outcome
 from migrator.model.backfill import Backfill
-from migrator.model.names import quote
+from migrator.model.names import RESERVED, ours, quote
 from migrator.model.tables import Table, TableColumn
 
-KEY, CODE, DETAIL, MARKS, DIGEST, INTO = "~k", "~code", "~detail", "~marks", "~digest", "~into"
+KEY, INTO = f"{RESERVED}k", f"{RESERVED}into"
+CODE, DETAIL, MARKS, DIGEST = f"{RESERVED}code", f"{RESERVED}detail", f"{RESERVED}marks", f"{RESERVED}digest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,21 +173,21 @@ class Projection:
         tests = [f"CASE WHEN {one.when} THEN {one.code} END" for one in self.judgements]
         tests += [self._lost_to_twin(one, alias) for one in self.contested if foretelling]
         tests += self._held_by_ours() if merging else []
-        fault = f"{alias}.{quote('~fault')}"
+        fault = f"{alias}.{quote('~migrator fault')}"
         worst = f"LEAST({', '.join([fault, *tests])})" if tests else fault
         merged = [f"CASE WHEN {self._is_merged()} THEN {MERGED} END"] if merging else []
-        rule = f"{alias}.{quote('~rule')}"
+        rule = f"{alias}.{quote('~migrator rule')}"
         return f"COALESCE({', '.join([rule, worst, *merged, str(MOVED)])})::smallint"
 
     def _digest(self) -> str:
         whole = digest(self.compared, of="judged")
-        merged = digest(self.recognised, of="judged")
+        merged = digest(self.recognised, of="judged", by=likeness)
         return f"CASE judged.{quote(CODE)} WHEN {MERGED} THEN {merged} ELSE {whole} END"
 
     def _is_merged(self) -> str:
-        tests = [self._is_strangers("~same")]
+        tests = [self._is_strangers("~migrator same")]
         if self.backfill.merges:
-            tests.append(self._is_strangers("~like"))
+            tests.append(self._is_strangers("~migrator like"))
         return f"({' OR '.join(tests)})"
 
     def _held_by_ours(self) -> list[str]:
@@ -194,10 +195,10 @@ class Projection:
 
         Only asked of rows that are not accounted for yet, so that no row meets itself.
         """
-        sides = {"~same": set(self.backfill.identities), "~like": set(self.backfill.merges)}
+        sides = {"~migrator same": set(self.backfill.identities), "~migrator like": set(self.backfill.merges)}
         codes = {name: one.code for name, by in sides.items() for one in self.contested if set(one.columns) == by}
         return [
-            f"CASE WHEN {quote(name)}.{quote('~id1')} IS NOT NULL AND NOT ({self._is_strangers(name)}) THEN {code} END"
+            f"CASE WHEN {quote(name)}.{ours('id1')} IS NOT NULL AND NOT ({self._is_strangers(name)}) THEN {code} END"
             for name, code in codes.items()
         ]
 
@@ -206,11 +207,11 @@ class Projection:
 
         The scalar subqueries are probed by index for the few rows that match; EXISTS might be hashed as a whole.
         """
-        there = f"{quote(name)}.{quote('~id1')} IS NOT NULL"
+        there = f"{quote(name)}.{quote('~migrator id1')} IS NOT NULL"
         tests = []
         for provenance in self.provenances:
             same = " AND ".join(
-                f"ours.t{n} = {quote(name)}.{quote(f'~id{n}')}" for n in range(1, len(self.identity) + 1)
+                f"ours.t{n} = {quote(name)}.{quote(f'~migrator id{n}')}" for n in range(1, len(self.identity) + 1)
             )
             moved = f"SELECT true FROM {provenance} AS ours WHERE {same} AND ours.kind = 'moved' LIMIT 1"
             tests.append(f"({moved}) IS NULL")
@@ -221,20 +222,22 @@ class Projection:
         for number, one in enumerate(self.identity, 1):
             value = f"NULL::{one.type.name}" if self.target_exists else "NULL::text"
             if merging:
-                same, like = (f"{quote(side)}.{quote(f'~id{number}')}" for side in ("~same", "~like"))
+                same, like = (
+                    f"{quote(side)}.{quote(f'~migrator id{number}')}" for side in ("~migrator same", "~migrator like")
+                )
                 value = f"COALESCE({same}, {like})" if self.backfill.merges else same
             found.append(f"{value} AS {quote(f'{INTO}{number}')}")
         return ", ".join(found)
 
     def _merge_joins(self, alias: str) -> list[str]:
         """Find the application's rows: by the identity itself, and by the merge columns."""
-        joins = [self._join("~same", list(self.backfill.identities), alias)]
+        joins = [self._join("~migrator same", list(self.backfill.identities), alias)]
         if self.backfill.merges:
             other = " OR ".join(
-                f"{quote('~like')}.{quote(f'~id{n}')} <> {alias}.{quote(one.name)}"
+                f"{quote('~migrator like')}.{quote(f'~migrator id{n}')} <> {alias}.{quote(one.name)}"
                 for n, one in enumerate(self.identity, 1)
             )
-            joins.append(self._join("~like", list(self.backfill.merges), alias, extra=f" AND ({other})"))
+            joins.append(self._join("~migrator like", list(self.backfill.merges), alias, extra=f" AND ({other})"))
         return joins
 
     def _join(self, name: str, by: list[str], alias: str, *, extra: str = "") -> str:
@@ -243,9 +246,11 @@ class Projection:
         The joined columns get names of their own, for a CHECK of the target names its columns plainly.
         """
         identity = [quote(one.name) for one in self.identity]
-        named = [f"candidate.{one} AS {quote(f'~id{n}')}" for n, one in enumerate(identity, 1)]
-        named += [f"candidate.{quote(one)} AS {quote(f'~by{n}')}" for n, one in enumerate(by, 1)]
-        on = " AND ".join(f"{quote(name)}.{quote(f'~by{n}')} = {alias}.{quote(one)}" for n, one in enumerate(by, 1))
+        named = [f"candidate.{one} AS {quote(f'~migrator id{n}')}" for n, one in enumerate(identity, 1)]
+        named += [f"candidate.{quote(one)} AS {quote(f'~migrator by{n}')}" for n, one in enumerate(by, 1)]
+        on = " AND ".join(
+            f"{quote(name)}.{quote(f'~migrator by{n}')} = {alias}.{quote(one)}" for n, one in enumerate(by, 1)
+        )
         once, where = "", ""
         if not self.target.unique_over(tuple(by)):
             first = ", ".join(f"candidate.{quote(one)}" for one in by)
@@ -259,20 +264,22 @@ class Projection:
 
     def _twin(self, contested: Contested, alias: str) -> str:
         """Find the source row that comes first among those sharing a unique value and without a fault of their own."""
-        name = quote(f"~twin{contested.code}")
+        name = quote(f"~migrator twin{contested.code}")
         by = ", ".join(f"{alias}.{quote(one)}" for one in contested.columns)
         keys = ", ".join(self.key_columns(alias))
         given = [f"{alias}.{quote(one)} IS NOT NULL" for one in contested.columns]
-        sound = [f"{alias}.{quote(one)} IS NULL" for one in ("~rule", "~fault")]
+        sound = [f"{alias}.{quote(one)} IS NULL" for one in ("~migrator rule", "~migrator fault")]
         sound += [f"({one.when}) IS NOT TRUE" for one in self.judgements]
-        on = " AND ".join(f"{name}.{quote(one)} = {alias}.{quote(one)}" for one in contested.columns)
+        places = [(ours(f"by{n}"), f"{alias}.{quote(one)}") for n, one in enumerate(contested.columns, 1)]
+        named = ", ".join(f"{value} AS {place}" for place, value in places)
+        on = " AND ".join(f"{name}.{place} = {value}" for place, value in places)
         return (
-            f"\n LEFT JOIN (SELECT DISTINCT ON ({by}) {by}, {keys} FROM ({self._cast('true')}) AS {alias}"
+            f"\n LEFT JOIN (SELECT DISTINCT ON ({by}) {named}, {keys} FROM ({self._cast('true')}) AS {alias}"
             f" WHERE {' AND '.join([*sound, *given])} ORDER BY {by}, {keys}) AS {name} ON {on}"
         )
 
     def _lost_to_twin(self, contested: Contested, alias: str) -> str:
-        name = quote(f"~twin{contested.code}")
+        name = quote(f"~migrator twin{contested.code}")
         pairs = zip(self.key_columns(name), self.key_columns(alias), strict=True)
         return f"CASE WHEN {' OR '.join(f'{a} <> {b}' for a, b in pairs)} THEN {contested.code} END"
 

@@ -12,11 +12,12 @@ from difflib import get_close_matches
 from migrator.engine.projection.pieces import Fault, Mark, Piece
 from migrator.model import expressions as ex
 from migrator.model.errors import ConfigurationError
-from migrator.model.names import literal, quote, text_array
+from migrator.model.names import EXACTLY, literal, ours, quote, text_array
 from migrator.model.parameters import Arguments, Mapping
 from migrator.model.tables import Table
 
 NAMESPACE = bytes.fromhex("8f5d0d1f5ae04c1cb2f0c1b9a2a4a5e1")
+DECIDED = ours("decided")
 
 
 @dataclass(slots=True)
@@ -29,6 +30,8 @@ class Translator:
     arguments: Arguments
     stored_for: str | None = None  # the change whose files are in the Ledger; None writes files inline
     steps: list[str] = field(default_factory=list)
+    deciding: str = ""  # the step that decides by skip and quarantine rules, where there are some
+    decided: str = ""  # the code of the rule that decided a row
     _shared: dict[object, str] = field(default_factory=dict)
     _rule_marks: dict[ex.Rules, str] = field(default_factory=dict)
 
@@ -70,6 +73,25 @@ class Translator:
             case ex.Rules():
                 return self._rules(expression)
 
+    def only_where_no_rule_decided(self, rules: list[tuple[str, int]]) -> None:
+        """Decide by these conditions first: what is translated from now on is computed only for the rows left over.
+
+        A skipped row then costs its rules and nothing else, and no expression meets a row it is not meant for.
+        """
+        if rules:
+            self.deciding = f"CROSS JOIN LATERAL (SELECT {first(rules)} AS {ours('code')} OFFSET 0) {DECIDED}"
+            self.steps.append(self.deciding)
+            self.decided = f"{DECIDED}.{ours('code')}"
+
+    def steps_without_rules(self) -> list[str]:
+        """List the steps as if no rule decided, so that a wrong rule cannot hide which column is sound."""
+        nothing = f"CROSS JOIN LATERAL (SELECT NULL::int AS {ours('code')}) {DECIDED}"
+        return [nothing if one == self.deciding else one for one in self.steps]
+
+    def guarded(self, value: str, *, otherwise: str = "NULL") -> str:
+        """Write a value that is computed only where no rule decided."""
+        return f"CASE WHEN {self.decided} IS NULL THEN {value} ELSE {otherwise} END" if self.decided else value
+
     def condition(self, predicate: ex.Predicate) -> str:
         """Translate a predicate; the result is NULL where it is neither true nor false."""
         match predicate:
@@ -82,7 +104,7 @@ class Translator:
             case ex.RulesGive(tried, word):
                 return self._rules_give(tried, word)
             case ex.Contains(of, words):
-                return f"(strpos(({self.value(of).sql})::text, {literal(words)}) > 0)"
+                return f"(strpos(({self.value(of).sql})::text {EXACTLY}, {literal(words)}) > 0)"
             case _:
                 raise ConfigurationError(
                     "M110", f"{predicate!r} is no condition.", 'Use sql("…"), RULES.equals("…"), ~ or &.'
@@ -127,11 +149,12 @@ class Translator:
             )
         looked_up = self.key(self.keys[0]) if by is None else self.value(by).sql
         if (name, looked_up) not in self._shared:
-            alias = quote(f"~file{len(self.steps)}")
+            alias = quote(f"~migrator file{len(self.steps)}")
             self.steps.append(
-                f"LEFT JOIN {self._lines(name, content)} AS {alias}(key, value) ON {alias}.key = ({looked_up})::text"
+                f"LEFT JOIN {self._lines(name, content)} AS {alias}({ours('key')}, {ours('value')})"
+                f" ON {alias}.{ours('key')} = ({looked_up})::text {EXACTLY}"
             )
-            self._shared[name, looked_up] = f"{alias}.value"
+            self._shared[name, looked_up] = f"{alias}.{ours('value')}"
         return self._shared[name, looked_up]
 
     def _lines(self, name: str, content: Mapping) -> str:
@@ -142,7 +165,7 @@ class Translator:
         return f"(SELECT * FROM unnest({text_array(keys)}, {text_array(values)}) AS lines(key, value))"
 
     def _lookup(self, of: Piece, words: tuple[tuple[str | None, str | None], ...]) -> Piece:
-        word = f"({of.sql})::text"
+        word = f"(({of.sql})::text {EXACTLY})"
         known = [old for old, _ in words if old is not None]
         arms = [f"WHEN {literal(old)} THEN {literal(new)}" for old, new in words if old is not None]
         nulls = [literal(new) for old, new in words if old is None]
@@ -156,7 +179,7 @@ class Translator:
         pieces = [self.value(one) for one in wanted.items]
         faults = tuple(fault for one in pieces for fault in one.faults)
         marks = tuple(mark for one in pieces for mark in one.marks)
-        texts = [f"({one.sql})::text" for one in pieces]
+        texts = [f"(({one.sql})::text {EXACTLY})" for one in pieces]
         if wanted.split is not None:
             joined = f"concat_ws({literal(wanted.split)}, {', '.join(texts)})"
             made = (
@@ -192,11 +215,10 @@ class Translator:
 
     def _derived_uuid(self) -> Piece:
         if "uuid" not in self._shared:
-            alias = quote(f"~id{len(self.steps)}")
-            self.steps.append(
-                f"CROSS JOIN LATERAL (SELECT encode(sha256({self._identity_bytes()}), 'hex') AS hex OFFSET 0) {alias}"
-            )
-            self._shared["uuid"] = f"{alias}.hex"
+            alias = quote(f"~migrator id{len(self.steps)}")
+            made = self.guarded(f"encode(sha256({self._identity_bytes()}), 'hex')")
+            self.steps.append(f"CROSS JOIN LATERAL (SELECT {made} AS {ours('hex')} OFFSET 0) {alias}")
+            self._shared["uuid"] = f"{alias}.{ours('hex')}"
         digits = self._shared["uuid"]
         variant = f"translate(substr({digits}, 17, 1), '0123456789abcdef', '89ab89ab89ab89ab')"
         parts = [f"substr({digits}, 1, 12)", "'8'", f"substr({digits}, 14, 3)", variant, f"substr({digits}, 18, 15)"]
@@ -210,10 +232,10 @@ class Translator:
     def _rules_step(self, tried: ex.Rules) -> str:
         if tried not in self._rule_marks:
             arms = [f"WHEN {self.condition(one.when)} THEN {number}" for number, one in enumerate(tried.rules, 1)]
-            alias = quote(f"~rules{len(self.steps)}")
-            case = f"CASE {' '.join(arms)} ELSE 0 END" if arms else "0"
-            self.steps.append(f"CROSS JOIN LATERAL (SELECT {case} AS fired OFFSET 0) {alias}")
-            self._rule_marks[tried] = f"{alias}.fired"
+            alias = quote(f"~migrator rules{len(self.steps)}")
+            case = self.guarded(f"CASE {' '.join(arms)} ELSE 0 END") if arms else "0"
+            self.steps.append(f"CROSS JOIN LATERAL (SELECT {case} AS {ours('fired')} OFFSET 0) {alias}")
+            self._rule_marks[tried] = f"{alias}.{ours('fired')}"
         return self._rule_marks[tried]
 
     def _rules(self, tried: ex.Rules) -> Piece:
@@ -249,12 +271,17 @@ class Translator:
         numbered += [] if last is None else [(0, last)]
         known = [str(number) for number, value in numbered if value == ex.Constant(word)]
         other = [
-            f"({step} = {number} AND ({self.value(value).sql})::text IS NOT DISTINCT FROM {literal(word)})"
+            f"({step} = {number} AND (({self.value(value).sql})::text {EXACTLY}) IS NOT DISTINCT FROM {literal(word)})"
             for number, value in numbered
             if not isinstance(value, ex.Constant)
         ]
         tests = [f"{step} IN ({', '.join(known)})"] if known else []
         return f"({' OR '.join([*tests, *other]) or 'false'})"
+
+
+def first(tests: list[tuple[str, int]]) -> str:
+    """Write a CASE that gives the code of the first condition that is true."""
+    return f"CASE {' '.join(f'WHEN {when} THEN {code}' for when, code in tests)} END" if tests else "NULL::int"
 
 
 def _sized(text: str) -> str:
