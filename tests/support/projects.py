@@ -194,7 +194,7 @@ def _archive(change: str, tables: Mapping[str, str], keep: str, consumers: Mappi
     who = [f"{json.dumps(name)} = {json.dumps(what)}" for name, what in consumers.items()]
     head = f"change.{json.dumps(change)}"
     archive = [f"[{head}.archive]", f"keep = {json.dumps(keep)}", f"tables = {{ {named} }}"] if tables else []
-    return "\n".join([*archive, f"[{head}.consumers]", *who, ""])
+    return "\n".join([*archive, *([f"[{head}.consumers]", *who] if who else []), ""]) if archive or who else ""
 
 
 def _write_revisions(directory: Path, change: str, ups: Sequence[str], downs: Sequence[str]) -> None:
