@@ -39,29 +39,31 @@ class Declared:
         return {table.relation: table for tables in self.by_revision.values() for table in tables}
 
 
-def declare(desk: Desk, applied: frozenset[str]) -> Declared:
+def declare(desk: Desk, applied: frozenset[str], major: int) -> Declared:
     """Run the revisions that are not applied over a copy of the schema, and look at what they make.
+
+    The scratch server is of the database's major version where one is installed.
 
     Tables in the way are taken out of the copy first, so that they do not hide what is declared.
     """
     try:
-        with _server(desk) as url:
-            return _on(desk, url, applied)
+        with _server(desk, major) as url:
+            return _on(desk, url, applied, major)
     except ServerError as error:
         return Declared(reason=error.what)
 
 
 @contextmanager
-def _server(desk: Desk) -> Iterator[str]:
+def _server(desk: Desk, major: int) -> Iterator[str]:
     if desk.scratch_url is not None:
         yield desk.scratch_url
         return
-    with Postgres.start() as server:
+    with Postgres.start(binaries.find(major)) as server:
         yield server.url("postgres")
 
 
-def _on(desk: Desk, url: str, applied: frozenset[str]) -> Declared:
-    copied = copy_schema(desk.database.url, url, binaries.find().program("pg_dump"))
+def _on(desk: Desk, url: str, applied: frozenset[str], major: int) -> Declared:
+    copied = copy_schema(desk.database.url, url, binaries.find_dump(major))
     if isinstance(copied, ShapeUnavailable):
         return Declared(reason=copied.reason)
     scratch = Database(url=url, search_path=desk.database.search_path)

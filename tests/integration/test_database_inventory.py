@@ -1,4 +1,4 @@
-"""What is read from the catalog, on every PostgreSQL that this machine has."""
+"""What is read from the catalog."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from migrator.database.connect import Connection, Database
 from migrator.database.session import execute, transaction, value
 from migrator.model.names import Relation
 from migrator.model.tables import Check, ForeignKey, Policy, Table, Trigger, Unique
-from migrator.servers import Binaries, Postgres, find_all
+from tests.support.databases import Databases
 
 NAME = "O'Brien's %s :x \"T\""
 RELATION = Relation("public", NAME)
@@ -61,14 +61,13 @@ SCHEMA = f"""
 """
 
 
-@pytest.fixture(scope="module", params=find_all(), ids=lambda one: f"PostgreSQL {one.version.split()[0]}")
-def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Give an address of a server of each version, with the schema above."""
-    binaries: Binaries = request.param
-    with Postgres.start(binaries) as server:
-        with closing(Database(url=server.url()).connect()) as conn:
+@pytest.fixture(scope="module")
+def url(databases: Databases) -> Iterator[str]:
+    """Give an address of a database with the schema above."""
+    with databases.fresh() as address:
+        with closing(Database(url=address).connect()) as conn:
             execute(conn, SCHEMA)
-        yield server.url()
+        yield address
 
 
 @pytest.fixture
@@ -307,12 +306,12 @@ def test_rights_are_those_of_the_role(conn: Connection) -> None:
     with transaction(conn):
         execute(
             conn,
-            f'CREATE ROLE "r %s"; GRANT SELECT, UPDATE ON {SQL} TO "r %s"; SET LOCAL ROLE "r %s"',
+            f'CREATE ROLE "reader %s"; GRANT SELECT, UPDATE ON {SQL} TO "reader %s"; SET LOCAL ROLE "reader %s"',
         )
         assert inventory.rights(conn, RELATION) == {"select", "update"}
         facts = inventory.server(conn)
-        assert (facts.user, facts.is_superuser, facts.bypassrls) == ("r %s", False, False)
-        execute(conn, f'RESET ROLE; REVOKE ALL ON {SQL} FROM "r %s"; DROP ROLE "r %s"')
+        assert (facts.user, facts.is_superuser, facts.bypassrls) == ("reader %s", False, False)
+        execute(conn, f'RESET ROLE; REVOKE ALL ON {SQL} FROM "reader %s"; DROP ROLE "reader %s"')
 
 
 def test_the_books_of_other_tools_are_reported(conn: Connection) -> None:

@@ -27,7 +27,7 @@ from migrator.demo.output_type_tables import (
     planted,
     planted_new,
 )
-from migrator.servers import find_all
+from migrator.servers import find_dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -214,9 +214,10 @@ def by_hand(url: str, *x_arguments: str, **options: Any) -> Config:
 
 def schema(url: str) -> str:
     """Return the schema as SQL, without the version table and what differs from dump to dump."""
-    newest = max(find_all(), key=lambda binaries: binaries.major)
+    with psycopg.connect(url) as conn:
+        major = conn.info.server_version // 10_000
     dumped = subprocess.run(
-        [newest.program("pg_dump"), "--schema-only", "--exclude-schema=migrator", url],
+        [find_dump(major), "--schema-only", "--exclude-schema=migrator", url],
         check=True,
         capture_output=True,
         text=True,
