@@ -17,7 +17,13 @@ _LOCKS = re.compile(
     rf"|^\s*CREATE (?:OR REPLACE )?(?:CONSTRAINT )?TRIGGER .*?\bON {_NAME}",
     _FLAGS,
 )
+_COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _BARE = re.compile(r'"(?:[^"]|"")+"|[^"]+')
+
+
+def says_something(sql: str) -> bool:
+    """Whether a script holds more than comments and blanks."""
+    return bool(_COMMENTS.sub("", sql).strip(" \t\r\n;"))
 
 
 def tables_made(sql: str) -> tuple[Relation, ...]:

@@ -15,7 +15,7 @@ import psycopg
 
 from migrator.database import failures
 from migrator.database.connect import Connection, Database
-from migrator.database.ddl import tables_locked, tables_made
+from migrator.database.ddl import says_something, tables_locked, tables_made
 from migrator.database.failures import Failure
 from migrator.database.locks import shortened
 from migrator.database.revision_files import RevisionInfo, declared, labels
@@ -41,6 +41,7 @@ __all__ = [
     "heads",
     "labels",
     "offline_sql",
+    "says_something",
     "tables_locked",
     "tables_made",
     "upgrade",

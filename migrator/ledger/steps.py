@@ -57,14 +57,23 @@ def begin(conn: Connection, lease: Lease, phase: Phase, name: str) -> None:
     )
 
 
-def finish(conn: Connection, lease: Lease, phase: Phase, name: str, *, origin: str = "created") -> None:
-    """Record that a Step is done, and whether it made its objects or found them."""
+def finish(
+    conn: Connection,
+    lease: Lease,
+    phase: Phase,
+    name: str,
+    *,
+    origin: str = "created",
+    undo: Mapping[str, Any] | None = None,
+) -> None:
+    """Record that a Step is done, whether it made its objects or found them, and what its undo will have to know."""
     execute(
         conn,
-        "INSERT INTO migrator.step (change, phase, name, status, origin, run) VALUES (%s, %s, %s, 'done', %s, %s)"
-        " ON CONFLICT (change, phase, name) DO UPDATE SET status = 'done', run = excluded.run, at = now()"
-        " WHERE step.status <> 'done'",
-        (lease.change, phase.value, name, origin, lease.run),
+        "INSERT INTO migrator.step (change, phase, name, status, origin, undo, run)"
+        " VALUES (%s, %s, %s, 'done', %s, %s::jsonb, %s)"
+        " ON CONFLICT (change, phase, name) DO UPDATE SET status = 'done', undo = excluded.undo, run = excluded.run,"
+        " at = now() WHERE step.status <> 'done'",
+        (lease.change, phase.value, name, origin, json.dumps(dict(undo or {})), lease.run),
     )
 
 
@@ -72,7 +81,7 @@ def begin_undo(conn: Connection, lease: Lease, phases: list[Phase], accepted: Ma
     """Record that the Steps of these phases are being undone, and what was accepted by name."""
     execute(
         conn,
-        "UPDATE migrator.step SET status = 'undoing', undo = %s::jsonb, run = %s"
+        "UPDATE migrator.step SET status = 'undoing', undo = undo || %s::jsonb, run = %s"
         " WHERE change = %s AND phase = ANY (%s)",
         (json.dumps(dict(accepted)), lease.run, lease.change, [one.value for one in phases]),
     )

@@ -15,7 +15,7 @@ from migrator.database.session import execute, value
 from migrator.ledger import lease, steps
 from migrator.ledger.run import Run
 from migrator.model.change import Settings
-from migrator.model.errors import RefusedError
+from migrator.model.errors import ConfigurationError, MigratorError, RefusedError
 from migrator.model.names import Relation
 from migrator.model.step import Phase, Preview
 from migrator.model.tables import Table
@@ -64,6 +64,29 @@ class RunRevision:
         return revisions.tables_made(self._sql)
 
     @property
+    def no_way_back(self) -> str:
+        """Why its undo would undo nothing; empty where there is a downgrade that does something.
+
+        One that cannot be read without a database is taken for one that works.
+        """
+        try:
+            back = revisions.offline_sql(self.directory, self.change, self.info.id, self.parameters, "down")
+        except MigratorError as error:
+            missing = error.id == "M206" or isinstance(error.__cause__, NotImplementedError)
+            return "its downgrade is not written" if missing else ""
+        return "" if revisions.says_something(back) else "its downgrade does nothing"
+
+    def refuse_no_way_back(self) -> None:
+        """Raise ConfigurationError M206 where the undo would undo nothing."""
+        if self.no_way_back:
+            raise ConfigurationError(
+                "M206",
+                f"{self.title} cannot be undone: {self.no_way_back}.",
+                f"Write downgrade() in {self.info.path}: it must take away what upgrade() made. Or go back as far as"
+                f" before it: migrator rollback {self.change} --to expand",
+            )
+
+    @property
     def _sql(self) -> str:
         return revisions.offline_sql(self.directory, self.change, self.info.id, self.parameters)
 
@@ -79,7 +102,7 @@ class RunRevision:
 
         def record(conn: Connection) -> None:
             lease.check(conn, run.lease)
-            steps.finish(conn, run.lease, Phase.EXPAND, self.name)
+            steps.finish(conn, run.lease, Phase.EXPAND, self.name, undo={"revision": self.info.digest})
 
         self._retrying(run, revisions.upgrade, record)
         return {}

@@ -39,6 +39,12 @@ class Facts:
         """Whether a rollback was begun and did not end."""
         return any(one.status == "undoing" for one in self.steps)
 
+    @property
+    def edited(self) -> tuple[str, ...]:
+        """The applied revisions whose file is another one now than it was when it was applied."""
+        ran_by = {one.name: one.undo.get("revision") for one in self.steps if one.phase is Phase.EXPAND}
+        return tuple(one.id for one in self.revisions if ran_by.get(one.id) not in {None, one.digest})
+
     def done(self, phase: Phase, name: str) -> bool:
         """Whether a Step is recorded as done."""
         return any(one.phase is phase and one.name == name and one.status == "done" for one in self.steps)

@@ -57,7 +57,8 @@ def rollback(
     """Undo what was done: forget the proof, delete by provenance, downgrade. `to` is the phase that stays done.
 
     Raises RefusedError M412 when rows of the application would be lost that were not accepted by name: `lose` holds
-    sentences like "7 rows of video_jobs", `keep_new` leaves these rows and their tables. Killed, it goes on.
+    sentences like "7 rows of video_jobs", `keep_new` leaves these rows and their tables. Killed, it goes on. Raises
+    ConfigurationError M206, before anything is undone, where a revision that was applied has no way back.
     """
     if to not in BACK_TO:
         raise UsageError("M109", f"rollback cannot go back to {to}.", "Choose expand, backfill, verify, or nothing.")
@@ -84,6 +85,10 @@ def _back(
         going.remove(Phase.EXPAND)
     if not going:
         return []
+    if Phase.EXPAND in going:
+        for step in revision_steps(desk, facts):
+            if step.name in facts.applied:
+                step.refuse_no_way_back()
     _begin(run, going, accepted)
     done: list[StepReport] = []
     if Phase.VERIFY in going:

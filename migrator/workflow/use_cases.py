@@ -18,7 +18,7 @@ from migrator.ledger.run import Listen, Run, Step
 from migrator.model.backfill import Backfill
 from migrator.model.errors import MigratorError, RefusedError, UsageError
 from migrator.model.expressions import Sql
-from migrator.model.step import Event, Phase, Plan, Report, State, StepReport
+from migrator.model.step import Event, Hazard, Phase, Plan, Report, State, StepReport
 from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
 from migrator.phases.backfill import CopyRows
 from migrator.phases.catchup import CatchUpRows
@@ -59,7 +59,8 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
         balances=balances,
         sources=sources,
         reads=reads,
-        hazards=hazards.find(facts.server, prepared, pending),
+        hazards=hazards.find(facts.server, prepared, pending, edited=facts.edited, balances=balances),
+        one_way=tuple(f"{one.title} cannot be undone: {one.no_way_back}" for one in revisions if one.no_way_back),
         notes=(
             *((f"types unchecked: {declared.reason}",) if unchecked else ()),
             *((BLIND,) if blind else ()),
@@ -94,14 +95,16 @@ def apply(
                     f"A rollback of {desk.change.name} was begun and did not end.",
                     f"Let it end: migrator rollback {desk.change.name}",
                 )
-            done = _expand(desk, run, facts)
+            done, found = _expand(desk, run, facts), list[Hazard]()
             if to is not Phase.EXPAND:
-                done += _backfill(desk, run, facts, only)
+                done += _backfill(desk, run, facts, only, found)
             if to is not Phase.VERIFY or only is not None:
-                return _report(desk, "apply", facts_of(conn, desk), done)
-            if not done and facts.state is State.VERIFIED:
-                return _report(desk, "apply", facts, [])
-            return _verified(desk, run, conn, done, facts)
+                report = _report(desk, "apply", facts_of(conn, desk), done)
+            elif not done and facts.state is State.VERIFIED:
+                report = _report(desk, "apply", facts, [])
+            else:
+                report = _verified(desk, run, conn, done, facts)
+            return replace(report, hazards=tuple(found))
 
 
 def _foresee(desk: Desk, to: Phase, *, scratch: bool) -> None:
@@ -223,7 +226,7 @@ def _declared(desk: Desk, facts: Facts) -> Declared:
     """Look at what pending revisions will make; nothing is started where none is pending."""
     if len(facts.applied) == len(facts.revisions):
         return Declared()
-    return declare(desk, facts.applied)
+    return declare(desk, facts.applied, facts.server.major)
 
 
 def _prepare(
@@ -263,17 +266,19 @@ def _expand(desk: Desk, run: Run, facts: Facts) -> list[StepReport]:
         return []
     with desk.database.connect() as conn:
         if any(step.in_the_way(conn) for step in pending):
-            declared = declare(desk, facts.applied)
+            declared = declare(desk, facts.applied, facts.server.major)
             pending = [one for one in revision_steps(desk, facts, declared) if one.name not in facts.applied]
     return [take(step, run) for step in pending]
 
 
-def _backfill(desk: Desk, run: Run, facts: Facts, only: str | None) -> list[StepReport]:
+def _backfill(desk: Desk, run: Run, facts: Facts, only: str | None, found: list[Hazard]) -> list[StepReport]:
+    """Take the copies; what the smoke test of a target finds is added to `found` before its first row moves."""
     done = []
     for backfill in desk.change.backfills:
         if only is not None and backfill.name != only:
             continue
         step = CopyRows(change=desk.change, backfill=backfill, search_path=desk.database.search_path)
+        found += step.smoke(run)
         report = take(step, run)
         if report.detail or not facts.done(Phase.BACKFILL, backfill.name):
             done.append(report)
