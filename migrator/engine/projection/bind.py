@@ -8,7 +8,7 @@ from functools import cache
 from migrator.database import failures, inventory
 from migrator.database.connect import Connection
 from migrator.database.failures import Failure, SqlError
-from migrator.database.session import rows, value
+from migrator.database.session import INPUT_CHECK, rows, value
 from migrator.engine.projection.casts import CastContext
 from migrator.engine.projection.compile import Catalog
 from migrator.model.names import text_array
@@ -62,9 +62,12 @@ def catalog_of(conn: Connection) -> Catalog:
 
 
 def _input_check(conn: Connection) -> str | None:
-    """Name the function that tests a text for a type; before PostgreSQL 16 only the Ledger brings one."""
+    """Name the function that tests a text for a type; before PostgreSQL 16 the Ledger's, or the transaction's own."""
     version = int(value(conn, "SELECT current_setting('server_version_num')"))
     if version >= _FIRST_WITH_INPUT_CHECK:
         return "pg_catalog.pg_input_is_valid"
     ours = "pg_catalog.to_regprocedure('migrator.is_valid_input(text,text)')"
-    return "migrator.is_valid_input" if value(conn, f"SELECT {ours} IS NOT NULL") else None
+    if value(conn, f"SELECT {ours} IS NOT NULL"):
+        return "migrator.is_valid_input"
+    own = f"pg_catalog.to_regprocedure('{INPUT_CHECK}(text,text)')"
+    return INPUT_CHECK if value(conn, f"SELECT {own} IS NOT NULL") else None
