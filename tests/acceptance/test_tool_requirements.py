@@ -155,7 +155,6 @@ def test_t3_a_revision_without_a_way_back_is_said_to_have_none(
     """The plan names it before it runs, and rollback refuses by its id before anything is undone."""
     up, down = TWO
     desk = one_table(tmp_path, database, ddl_up=up, ddl_down=down)
-    assert ("every step can be undone",) == use_cases.plan(desk).undo
     file = revision(desk, 1)
     file.write_text(file.read_text().partition("def downgrade")[0] + IDLE[name])
     told, rest = use_cases.plan(desk).undo
@@ -216,6 +215,7 @@ def test_t5_a_pipeline_sees_what_is_pending_and_all_of_it_is_applied_in_order(
     """`plan --exit-code`: 3 while anything is pending, 0 when nothing is; every pending revision runs, oldest first."""
     up, down = TWO
     desk = one_table(tmp_path, database, ddl_up=up, ddl_down=down)
+    assert ("every step can be undone",) == use_cases.plan(desk).undo
     with psycopg.connect(database) as conn, pytest.raises(psycopg.errors.UndefinedTable):
         conn.execute(up[-1].encode())  # the last file alone
     assert 0 == tell(desk, "plan")[0]
