@@ -41,11 +41,16 @@ PINS: Mapping[str, str] = {
 
 # Before PostgreSQL 16 nothing tests a text for a type. Where the Ledger has no function for it yet, a transaction that
 # only reads makes one of its own before it becomes READ ONLY, and rolls it back; without the right to, it does without.
+# A name in a schema that a role may not use is an error to look up, hence the CASE.
+LEDGER_TESTS_INPUT = (
+    "CASE WHEN has_schema_privilege(to_regnamespace('migrator'), 'USAGE')"
+    " THEN to_regprocedure('migrator.is_valid_input(text,text)') IS NOT NULL ELSE false END"
+)
 INPUT_CHECK = "pg_temp.migrator_is_valid_input"
 _FIRST_WITH_INPUT_CHECK = 16_00_00
 _MAKE_INPUT_CHECK = f"""
 DO $make$ BEGIN
-    IF to_regprocedure('migrator.is_valid_input(text,text)') IS NULL THEN
+    IF (SELECT NOT {LEDGER_TESTS_INPUT}) THEN
         EXECUTE $function$ CREATE FUNCTION {INPUT_CHECK}(value text, type text) RETURNS boolean
             LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $body$
             BEGIN EXECUTE format('SELECT $1::%s', type) USING value; RETURN true;
@@ -86,10 +91,7 @@ def transaction(
     try:
         xid = _begin(conn, read_only, isolation, settings, ask_xid=reconnect is not None)
         yield conn
-        if read_only and _makes_input_check(conn) and conn.info.transaction_status == TransactionStatus.INTRANS:
-            conn.execute("ROLLBACK")  # nothing was written, but for a function of this transaction's own
-        else:
-            _commit(conn, xid, reconnect)
+        _commit(conn, xid, reconnect, discard=read_only and _makes_input_check(conn))
     except psycopg.errors.ReadOnlySqlTransaction as error:
         roll_back(conn, error)
         if not read_only:
@@ -196,13 +198,18 @@ def _makes_input_check(conn: Connection) -> bool:
     return conn.info.server_version < _FIRST_WITH_INPUT_CHECK
 
 
-def _commit(conn: Connection, xid: str | None, reconnect: Callable[[], Connection] | None) -> None:
+def _commit(
+    conn: Connection, xid: str | None, reconnect: Callable[[], Connection] | None, *, discard: bool = False
+) -> None:
     if conn.info.transaction_status == TransactionStatus.IDLE:
         raise BugError(
             "M319",
             "A statement ended the transaction it ran in.",
             "Take COMMIT and ROLLBACK out of the SQL.",
         )
+    if discard and conn.info.transaction_status == TransactionStatus.INTRANS:
+        conn.execute("ROLLBACK")  # nothing was written, but for a function of the transaction's own
+        return
     try:
         status = conn.execute("COMMIT").statusmessage
     except psycopg.OperationalError as lost:

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from migrator.database import inventory
+from migrator.database import catalog, inventory
 from migrator.database.connect import Connection, Database
 from migrator.database.session import execute, transaction, value
 from migrator.model.names import Relation
@@ -289,7 +289,7 @@ def test_the_server_is_described(conn: Connection) -> None:
     facts = inventory.server(conn)
     assert facts.version_num == conn.info.server_version
     assert facts.version.startswith(f"{facts.major}.")
-    assert (facts.database, facts.user, facts.encoding) == ("postgres", "postgres", "UTF8")
+    assert (facts.database, facts.user, facts.encoding) == (conn.info.dbname, conn.info.user, "UTF8")
     assert (facts.is_superuser, facts.bypassrls, facts.in_recovery, facts.read_only) == (
         True,
         True,
@@ -498,3 +498,10 @@ def test_schemas_can_be_chosen(conn: Connection) -> None:
         "grants",
     }
     assert inventory.objects(conn, []) == {}
+
+
+def test_a_timeout_for_statements_is_not_for_questions_to_the_catalog(conn: Connection) -> None:
+    """What a role or database allows its own statements does not stop ours, and stays what it was."""
+    execute(conn, "SET statement_timeout = '20ms'")
+    assert [("",)] == catalog.ask_one(conn, "SELECT pg_sleep(0.1)::text")
+    assert "20ms" == value(conn, "SHOW statement_timeout")

@@ -78,6 +78,8 @@ def test_everything_but_rows_is_copied(
     assert copy_schema(*pair, dump_of(servers)) == Shape()
     with closing(Database(url=pair[1]).connect()) as copy:
         here, there = inventory.objects(source), inventory.objects(copy)
+        for one in (here, there):  # before 16 a view is printed with the table before every column
+            one["view public.v"] = one["view public.v"].replace(" child.", " ")
         assert inventory.find(copy, "migrator.secret") is None
         assert rows(copy, 'SELECT * FROM "S %s"."Ta""ble"') == []
     rights = ("grants", "owner", "schema public", "comment on schema")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -27,6 +28,7 @@ from migrator.workflow.desk import Desk, open_desk
 ENV = Path(__file__).parents[2] / "revisions" / "env.py"
 CHANGE = "moving"
 MOVE = "move_old_to_new"
+COLLECTING = 1.2  # seconds; a collector of 14 hands out numbers half a second old
 WORDS = """
 from migrator.model import (
     Backfill, File, array, column, constant, contains, defaulted, derived_uuid, discarded, elsewhere, estimated,
@@ -182,6 +184,15 @@ def execute(url: str, statements: str) -> None:
     """Execute statements, each for itself as psql does, on a connection of its own."""
     with closing(psycopg.connect(url, autocommit=True)) as conn:
         conn.execute(statements.encode())
+
+
+def settle(url: str) -> None:
+    """Wait until the server's counters of writes know of those before: 14 collects them in a process of its own."""
+    with closing(psycopg.connect(url, autocommit=True)) as conn:
+        if conn.info.server_version < 15_00_00:
+            time.sleep(COLLECTING)
+        else:
+            conn.execute("SELECT pg_stat_force_next_flush()")
 
 
 def _write_revisions(directory: Path, change: str, ups: Sequence[str], downs: Sequence[str]) -> None:

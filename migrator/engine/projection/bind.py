@@ -8,7 +8,7 @@ from functools import cache
 from migrator.database import failures, inventory
 from migrator.database.connect import Connection
 from migrator.database.failures import Failure, SqlError
-from migrator.database.session import INPUT_CHECK, rows, value
+from migrator.database.session import INPUT_CHECK, LEDGER_TESTS_INPUT, rows, value
 from migrator.engine.projection.casts import CastContext
 from migrator.engine.projection.compile import Catalog
 from migrator.model.names import text_array
@@ -66,8 +66,7 @@ def _input_check(conn: Connection) -> str | None:
     version = int(value(conn, "SELECT current_setting('server_version_num')"))
     if version >= _FIRST_WITH_INPUT_CHECK:
         return "pg_catalog.pg_input_is_valid"
-    ours = "pg_catalog.to_regprocedure('migrator.is_valid_input(text,text)')"
-    if value(conn, f"SELECT {ours} IS NOT NULL"):
+    if value(conn, f"SELECT {LEDGER_TESTS_INPUT}"):
         return "migrator.is_valid_input"
     own = f"pg_catalog.to_regprocedure('{INPUT_CHECK}(text,text)')"
     return INPUT_CHECK if value(conn, f"SELECT {own} IS NOT NULL") else None
