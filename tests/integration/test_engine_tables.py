@@ -316,3 +316,12 @@ def test_two_unique_keys_over_the_same_columns_are_foretold_once(database: str, 
     assert {"moved": 2, "quarantined": 1} == _sums(terms(desk, planned=True))
     run(desk)
     assert {"moved": 2, "quarantined": 1} == _sums(terms(desk))
+
+
+def test_an_identity_with_a_deferrable_key_beside_its_own_is_refused(database: str, tmp_path: Path) -> None:
+    """Every key over the identity decides conflicts, and a deferrable one cannot: it is named before rows are moved."""
+    desk = one_table(tmp_path, database, also="ALTER TABLE new ADD CONSTRAINT late UNIQUE (id) DEFERRABLE")
+    with pytest.raises(MigratorError, match=r"is deferrable \(late\)") as caught:
+        run(desk)
+    assert "M119" == caught.value.id
+    assert [] == rows_of(database, "SELECT * FROM new")
