@@ -31,6 +31,14 @@ def tables_made(sql: str) -> tuple[Relation, ...]:
     return tuple(dict.fromkeys(_relation(name) for name in _MAKES.findall(sql)))
 
 
+_BESIDE = re.compile(rf"^\s*CREATE (?:OR REPLACE )?(TYPE|FUNCTION|PROCEDURE) {_NAME}", _FLAGS)
+
+
+def beside_made(sql: str) -> tuple[tuple[str, Relation], ...]:
+    """List the types and functions that a script creates, each as its kind and its name."""
+    return tuple(dict.fromkeys((kind.lower(), _relation(name)) for kind, name in _BESIDE.findall(sql)))
+
+
 def tables_locked(sql: str) -> tuple[Relation, ...]:
     """List the tables in use that a script alters or points at: a foreign key locks both ends."""
     made = set(tables_made(sql))

@@ -12,6 +12,7 @@ from migrator.database.connect import Connection
 from migrator.database.failures import SqlError
 from migrator.database.session import transaction
 from migrator.engine import balance as balancing
+from migrator.engine import inventory
 from migrator.engine.accounts import Counted
 from migrator.engine.compare import Compare
 from migrator.engine.isolate import is_row_fault
@@ -78,6 +79,8 @@ class CompareRows:
             written = written_to(conn, self.change, self.search_path, reads)
         comparisons = tuple(self._compare(conn, one, listen) for one in prepared if one.recorded is not None)
         balances, sources = balances_of(conn, prepared, self.search_path)
+        with transaction(conn, read_only=True, search_path=self.search_path):
+            as_left = inventory.verdict(conn, self.change.name)
         return Proof(
             comparisons=comparisons,
             balances=balances,
@@ -88,6 +91,7 @@ class CompareRows:
                 *(_compared(one) for one in comparisons),
                 *(_never_ran(one) for one in prepared if one.recorded is None),
                 *verdicts_of(balances, sources),
+                *([] if as_left is None else [as_left]),
             ),
         )
 
@@ -246,8 +250,10 @@ def written_to(conn: Connection, change: Change, search_path: str, reads: Reads)
 
 
 def subject(conn: Connection, change: Change, reads: Reads, written: Mapping[str, str]) -> Mapping[str, Any]:
-    """Say what a proof is a proof of: the definitions, what they read, and how often was written to it."""
+    """Say what a proof is a proof of: the definitions, what they read, how often was written to it, the objects."""
+    tables = inventory.digest(conn, change.name)
     return {
+        **({} if tables is None else {"tables": tables}),
         "definitions": {one.name: change.definition_digest(one) for one in change.backfills},
         "reads": [[one.schema, one.name] for one in sorted(reads.counted)],
         "uncounted": list(reads.uncounted),

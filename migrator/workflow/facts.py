@@ -54,7 +54,8 @@ class Facts:
         """The state of the change, derived."""
         if self.undoing:
             return State.UNDOING
-        if not self.applied and self.revisions:
+        begun = any(one.phase is Phase.EXPAND for one in self.steps)
+        if not self.applied and self.revisions and not begun:
             return State.NEW
         if len(self.applied) < len(self.revisions):
             return State.EXPANDING

@@ -10,6 +10,8 @@ from migrator import hazards
 from migrator.database.connect import Connection
 from migrator.database.failures import SqlError
 from migrator.database.session import transaction
+from migrator.engine import inventory
+from migrator.engine.inventory import Inventory
 from migrator.engine.prepare import Prepared, prepare, target_relation
 from migrator.engine.projection.purity import words
 from migrator.engine.reads import read_by
@@ -20,10 +22,12 @@ from migrator.model.errors import MigratorError, RefusedError, UsageError
 from migrator.model.expressions import Sql
 from migrator.model.step import Event, Hazard, Phase, Plan, Report, State, StepReport
 from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
+from migrator.phases.adopt import AdoptRevision
 from migrator.phases.backfill import CopyRows
 from migrator.phases.catchup import CatchUpRows
 from migrator.phases.expand import RunRevision
 from migrator.phases.verify import CompareRows, Proof, balances_of, record, verdicts_of
+from migrator.workflow.adoption import ExpandStep, adopting, fitted
 from migrator.workflow.desk import Desk
 from migrator.workflow.facts import Facts, gather
 from migrator.workflow.planner import Foretold, make_plan
@@ -48,25 +52,31 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
         if declared.refused is not None and declared.refused.id in SPEAKING:
             raise declared.refused
         with reading(conn, desk):
+            pending = fitted(conn, _pending(desk, facts), declared, facts.steps, facts.server.major)
             prepared = _prepare(conn, desk, facts, declared, blind=blind)
         balances, sources = balances_of(conn, prepared, desk.database.search_path) if count else ((), ())
         reads = tuple(read_by(conn, one.projection, desk.database.search_path) for one in prepared)
     unchecked = declared.reason and not all(one.checked for one in prepared)
-    revisions = revision_steps(desk, facts, declared)
-    pending = {one.title: "\n".join(one.preview().sql) for one in revisions if one.name not in facts.applied}
+    adopted = [one for one in pending if isinstance(one, AdoptRevision)]
+    runnable = [one for one in (*_applied(desk, facts), *pending) if isinstance(one, RunRevision)]
+    run = {one.title: "\n".join(one.preview().sql) for one in pending if isinstance(one, RunRevision)}
     foretold = Foretold(
         prepared=prepared,
         balances=balances,
         sources=sources,
         reads=reads,
-        hazards=hazards.find(facts.server, prepared, pending, edited=facts.edited, balances=balances),
-        one_way=tuple(f"{one.title} cannot be undone: {one.no_way_back}" for one in revisions if one.no_way_back),
+        hazards=(
+            *(hazard for one in adopted for hazard in one.hazards),
+            *hazards.find(facts.server, prepared, run, edited=facts.edited, balances=balances),
+        ),
+        one_way=tuple(f"{one.title} cannot be undone: {one.no_way_back}" for one in runnable if one.no_way_back),
         notes=(
             *((f"types unchecked: {declared.reason}",) if unchecked else ()),
             *((BLIND,) if blind else ()),
+            *(note for one in adopted for note in one.notes),
         ),
     )
-    made = [*revisions, *_copies(desk, prepared), _comparison(desk)]
+    made = [*_applied(desk, facts), *pending, *_copies(desk, prepared), _comparison(desk)]
     return make_plan(desk.change, desk.database.shown, facts, made, foretold, dry_run=dry_run)
 
 
@@ -85,7 +95,7 @@ def apply(
         known = ", ".join(one.name for one in desk.change.backfills)
         raise UsageError("M103", f"{desk.change.name} has no backfill {only!r}.", f"It has: {known}.")
     with desk.explained(f"applying {desk.change.name}"):
-        _foresee(desk, to, scratch=foresee)
+        declared = _foresee(desk, to, scratch=foresee)
         install_ledger(desk)
         with running(desk, f"apply --to {to}", listen) as (run, conn):
             facts = facts_of(conn, desk)
@@ -95,7 +105,9 @@ def apply(
                     f"A rollback of {desk.change.name} was begun and did not end.",
                     f"Let it end: migrator rollback {desk.change.name}",
                 )
-            done, found = _expand(desk, run, facts), list[Hazard]()
+            drifted, found = inventory.drift(conn, desk.change.name), list[Hazard]()
+            done = _expand(desk, run, facts, declared)
+            _take_inventory(desk, run, conn, facts, drifted, expanded=bool(done))
             if to is not Phase.EXPAND:
                 done += _backfill(desk, run, facts, only, found)
             if to is not Phase.VERIFY or only is not None:
@@ -107,23 +119,46 @@ def apply(
             return replace(report, hazards=tuple(found))
 
 
-def _foresee(desk: Desk, to: Phase, *, scratch: bool) -> None:
-    """Raise what is known to fail, while nothing is written yet."""
+def _foresee(desk: Desk, to: Phase, *, scratch: bool) -> Declared:
+    """Raise what is known to fail, while nothing is written yet; give what the pending revisions declare."""
     with desk.database.connect() as conn:
         facts = facts_of(conn, desk)
         if facts.undoing:
-            return
-        pending = [one for one in revision_steps(desk, facts) if one.name not in facts.applied]
-        blocked = any(one.in_the_way(conn) for one in pending)
+            return Declared()
+        pending = _pending(desk, facts)
+        blocked = _is_blocked(conn, facts, pending)
         declared = _declared(desk, facts) if scratch or blocked else Declared()
-        for step in pending:
-            replace(step, shapes=declared.shapes).refuse_in_the_way(conn)
+        with reading(conn, desk):
+            fitted(conn, pending, declared, facts.steps, facts.server.major)
         if to is Phase.EXPAND:
-            return
+            return declared
         made = {relation.name for step in pending for relation in step.makes}
         judged = tuple(one for one in desk.change.backfills if not _reads(one, made))
         with reading(conn, desk):
             _prepare(conn, desk, facts, declared, only=judged)
+    return declared
+
+
+def _is_blocked(conn: Connection, facts: Facts, pending: Sequence[RunRevision]) -> bool:
+    """Say whether something that pending revisions make is there already, or was begun to be adopted."""
+    begun = any(one.phase is Phase.EXPAND and one.origin == "adopted" for one in facts.steps)
+    return bool(pending) and (begun or any(one.in_the_way(conn) for one in pending))
+
+
+def _pending(desk: Desk, facts: Facts) -> list[RunRevision]:
+    return [one for one in revision_steps(desk, facts) if one.name not in facts.applied]
+
+
+def _applied(desk: Desk, facts: Facts) -> list[ExpandStep]:
+    return [one for one in expand_steps(desk, facts) if one.name in facts.applied]
+
+
+def expand_steps(desk: Desk, facts: Facts) -> list[ExpandStep]:
+    """List the Steps of expand, from base to head: those that ran their revision, and those that adopted tables."""
+    records = {one.name: one for one in facts.steps if one.phase is Phase.EXPAND and one.origin == "adopted"}
+    return [
+        adopting(step, records[step.name]) if step.name in records else step for step in revision_steps(desk, facts)
+    ]
 
 
 def _reads(backfill: Backfill, tables: Collection[str]) -> bool:
@@ -149,10 +184,12 @@ def verify_counts(desk: Desk) -> Report:
     return _report(desk, "verify-counts", facts, [], balances=balances, sources=sources, verdicts=verdicts)
 
 
-def verify(desk: Desk, *, show: int = 20, listen: Listen) -> Report:
+def verify(desk: Desk, *, show: int = 20, accept: Sequence[str] = (), listen: Listen) -> Report:
     """Prove a change row by row, and record the proof where there is a Ledger we may write to.
 
-    Raises RefusedError M406 before expand: there is nothing to compare with yet.
+    `accept` names objects of the tables that differ from what expand left, and are as they should be.
+    Raises RefusedError M406 before expand: there is nothing to compare with yet; UsageError M215 for a name in `accept`
+    of nothing that differs.
     """
     with desk.explained(f"verifying {desk.change.name}"), desk.database.connect() as conn:
         facts = facts_of(conn, desk)
@@ -162,6 +199,10 @@ def verify(desk: Desk, *, show: int = 20, listen: Listen) -> Report:
                 f"{desk.change.name} is {facts.state}: there is nothing to compare yet.",
                 f"First: migrator apply {desk.change.name}",
             )
+        if accept:
+            with lease.hold(desk.database, desk.change.name, "verify") as held, transaction(conn):
+                lease.check(conn, held)
+                inventory.accept(conn, desk.change.name, accept)
         proof = _comparison(desk, show).prove(conn, listen)
         made_by, notes = _record_proof(conn, desk, facts, proof)
         state = facts_of(conn, desk, run=made_by)
@@ -207,16 +248,14 @@ def reading(conn: Connection, desk: Desk) -> AbstractContextManager[Connection]:
     return transaction(conn, read_only=True, isolation="repeatable read", search_path=desk.database.search_path)
 
 
-def revision_steps(desk: Desk, facts: Facts, declared: Declared | None = None) -> list[RunRevision]:
+def revision_steps(desk: Desk, facts: Facts) -> list[RunRevision]:
     """List the Steps that run the change's revisions, from base to head."""
-    shapes = {} if declared is None else declared.shapes
     return [
         RunRevision(
             change=desk.change.name,
             info=info,
             directory=desk.project.revisions,
             parameters=desk.revision_parameters,
-            shapes=shapes,
         )
         for info in facts.revisions
     ]
@@ -260,15 +299,28 @@ def _comparison(desk: Desk, show: int = 20) -> CompareRows:
     return CompareRows(change=desk.change, search_path=desk.database.search_path, show=show)
 
 
-def _expand(desk: Desk, run: Run, facts: Facts) -> list[StepReport]:
-    pending = [one for one in revision_steps(desk, facts) if one.name not in facts.applied]
-    if not pending:
-        return []
-    with desk.database.connect() as conn:
-        if any(step.in_the_way(conn) for step in pending):
-            declared = declare(desk, facts.applied, facts.server.major)
-            pending = [one for one in revision_steps(desk, facts, declared) if one.name not in facts.applied]
-    return [take(step, run) for step in pending]
+def _expand(desk: Desk, run: Run, facts: Facts, declared: Declared) -> list[StepReport]:
+    """Run or adopt each pending revision, judged by what is there when its turn has come."""
+    done = []
+    for step in _pending(desk, facts):
+        with desk.database.connect() as conn:
+            if not declared.whole and _is_blocked(conn, facts, [step]):
+                declared = declare(desk, facts.applied, facts.server.major)
+            (fit,) = fitted(conn, [step], declared, facts.steps, facts.server.major)
+        done.append(take(fit, run))
+    return done
+
+
+def _take_inventory(
+    desk: Desk, run: Run, conn: Connection, facts: Facts, drifted: Inventory, *, expanded: bool
+) -> None:
+    """Record how expand left the tables, for verify; also where a run was killed before it could."""
+    kept = any("inventory" in one.undo for one in facts.steps if one.phase is Phase.EXPAND)
+    if not facts.revisions or (kept and not expanded):
+        return
+    tables = [made for step in revision_steps(desk, facts) for made in step.makes]
+    with run.writing(conn):
+        inventory.record(conn, run.change.name, facts.revisions[-1].id, tables, drifted)
 
 
 def _backfill(desk: Desk, run: Run, facts: Facts, only: str | None, found: list[Hazard]) -> list[StepReport]:
