@@ -110,7 +110,14 @@ def _differing(found: Anatomy, column: Column, other: Column) -> Found:
         reasons.append(f"{said} NOT NULL, declared: nullable")
     if column.not_null and not other.not_null:
         acts += _not_null(found, column)
-    return Found(acts=tuple(acts), reasons=tuple(reasons))
+    notes = _printed_otherwise(found, column) if column.type != other.type and not reasons else ()
+    return Found(acts=tuple(acts), reasons=tuple(reasons), notes=notes)
+
+
+def _printed_otherwise(found: Anatomy, column: Column) -> tuple[str, ...]:
+    """Name the CHECKs that PostgreSQL, asked for the old type again, prints with the casts in another place."""
+    told = (one.name for one in found.of_kind("check") if column.name in one.columns and "])::text[]" in one.content)
+    return tuple(f"check {name} will mean the same after a rollback, and be printed with other casts" for name in told)
 
 
 def _made(column: Column) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from migrator.engine.reconcile.columns import BRIEF, Found
-from migrator.engine.reconcile.words import plain_check, words
+from migrator.engine.reconcile.words import plain, words
 from migrator.model.adoption import Act, Rows
 from migrator.model.anatomy import Anatomy, Part
 from migrator.model.names import Relation, columns, quote
@@ -45,7 +45,8 @@ def _strings(declared: Anatomy) -> frozenset[str]:
 
 def same(one: Part, strings: Iterable[str]) -> tuple[str, str]:
     """Give what makes two objects the same: what they are, not what they are called."""
-    return one.kind, plain_check(one.content, frozenset(strings)) if one.kind == "check" else one.content
+    typed = one.kind in {"check", "index"}
+    return one.kind, plain(one.content, frozenset(strings)) if typed else one.content
 
 
 def matched(
