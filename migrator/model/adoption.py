@@ -12,12 +12,17 @@ from migrator.model.step import Hazard
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """Rows that stand in the way of an act: those of `relation` (as t) for which `where` is true."""
+    """Rows that stand in the way of an act: those of `relation` (as t) for which `where` is true.
+
+    Where the table `needs` is still to be made, `alone` takes the place of `where`.
+    """
 
     what: str
     relation: Relation
     where: str
     key: tuple[str, ...] = ()
+    needs: Relation | None = None
+    alone: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +71,9 @@ class Act:
 
 
 def _rows(said: Mapping[str, Any]) -> Rows:
-    return Rows(what=said["what"], relation=Relation(**said["relation"]), where=said["where"], key=tuple(said["key"]))
+    relation, needs = Relation(**said["relation"]), said["needs"]
+    given = {**said, "relation": relation, "key": tuple(said["key"]), "needs": Relation(**needs) if needs else None}
+    return Rows(**given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

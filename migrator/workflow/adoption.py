@@ -150,7 +150,8 @@ def refuse_rows(conn: Connection, wanted: Sequence[Rows], id: str, also: Mapping
 
 
 def _counted(conn: Connection, wanted: Rows, also: str) -> str:
-    where = f"FROM {wanted.relation.sql} AS t WHERE ({wanted.where}) AND {also}"
+    there = wanted.needs is None or value(conn, "SELECT pg_catalog.to_regclass(%s) IS NOT NULL", (wanted.needs.sql,))
+    where = f"FROM {wanted.relation.sql} AS t WHERE ({wanted.where if there else wanted.alone}) AND {also}"
     number = int(value(conn, f"SELECT count(*) {where}"))
     if not number:
         return ""

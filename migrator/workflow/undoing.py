@@ -20,9 +20,10 @@ from migrator.phases.backfill import CopyRows
 from migrator.phases.verify import CompareRows
 from migrator.workflow.adoption import acts_done, refuse_rows, tables_found
 from migrator.workflow.desk import Desk
+from migrator.workflow.expanding import expand_steps, revision_steps
 from migrator.workflow.facts import Facts
 from migrator.workflow.runner import take_back
-from migrator.workflow.use_cases import expand_steps, facts_of, reading, revision_steps, running
+from migrator.workflow.use_cases import facts_of, reading, running
 
 BACK_TO = (None, Phase.EXPAND, Phase.BACKFILL, Phase.VERIFY)
 EXAMPLES = 5

@@ -11,7 +11,6 @@ from migrator.database.connect import Connection
 from migrator.database.failures import SqlError
 from migrator.database.session import transaction
 from migrator.engine import inventory
-from migrator.engine.inventory import Inventory
 from migrator.engine.prepare import Prepared, prepare, target_relation
 from migrator.engine.projection.purity import words
 from migrator.engine.reads import read_by
@@ -20,6 +19,7 @@ from migrator.ledger.run import Listen, Run, Step
 from migrator.model.backfill import Backfill
 from migrator.model.errors import MigratorError, RefusedError, UsageError
 from migrator.model.expressions import Sql
+from migrator.model.names import Relation
 from migrator.model.step import Event, Hazard, Phase, Plan, Report, State, StepReport
 from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
 from migrator.phases.adopt import AdoptRevision
@@ -27,8 +27,16 @@ from migrator.phases.backfill import CopyRows
 from migrator.phases.catchup import CatchUpRows
 from migrator.phases.expand import RunRevision
 from migrator.phases.verify import CompareRows, Proof, balances_of, record, verdicts_of
-from migrator.workflow.adoption import ExpandStep, adopting, fitted
+from migrator.workflow.adoption import fitted
 from migrator.workflow.desk import Desk
+from migrator.workflow.expanding import (
+    applied_steps,
+    is_blocked,
+    not_looked_at,
+    pending_steps,
+    take_inventory,
+    to_be_brought_over,
+)
 from migrator.workflow.facts import Facts, gather
 from migrator.workflow.planner import Foretold, make_plan
 from migrator.workflow.runner import take
@@ -52,13 +60,13 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
         if declared.refused is not None and declared.refused.id in SPEAKING:
             raise declared.refused
         with reading(conn, desk):
-            pending = fitted(conn, _pending(desk, facts), declared, facts.steps, facts.server.major)
-            prepared = _prepare(conn, desk, facts, declared, blind=blind)
+            pending = fitted(conn, pending_steps(desk, facts), declared, facts.steps, facts.server.major)
+            prepared = _prepare(conn, desk, facts, declared, adopting=to_be_brought_over(pending), blind=blind)
         balances, sources = balances_of(conn, prepared, desk.database.search_path) if count else ((), ())
         reads = tuple(read_by(conn, one.projection, desk.database.search_path) for one in prepared)
     unchecked = declared.reason and not all(one.checked for one in prepared)
     adopted = [one for one in pending if isinstance(one, AdoptRevision)]
-    runnable = [one for one in (*_applied(desk, facts), *pending) if isinstance(one, RunRevision)]
+    runnable = [one for one in (*applied_steps(desk, facts), *pending) if isinstance(one, RunRevision)]
     run = {one.title: "\n".join(one.preview().sql) for one in pending if isinstance(one, RunRevision)}
     foretold = Foretold(
         prepared=prepared,
@@ -74,9 +82,10 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
             *((f"types unchecked: {declared.reason}",) if unchecked else ()),
             *((BLIND,) if blind else ()),
             *(note for one in adopted for note in one.notes),
+            *not_looked_at(prepared, to_be_brought_over(pending)),
         ),
     )
-    made = [*_applied(desk, facts), *pending, *_copies(desk, prepared), _comparison(desk)]
+    made = [*applied_steps(desk, facts), *pending, *_copies(desk, prepared), _comparison(desk)]
     return make_plan(desk.change, desk.database.shown, facts, made, foretold, dry_run=dry_run)
 
 
@@ -107,7 +116,7 @@ def apply(
                 )
             drifted, found = inventory.drift(conn, desk.change.name), list[Hazard]()
             done = _expand(desk, run, facts, declared)
-            _take_inventory(desk, run, conn, facts, drifted, expanded=bool(done))
+            take_inventory(desk, run, conn, facts, drifted, expanded=bool(done))
             if to is not Phase.EXPAND:
                 done += _backfill(desk, run, facts, only, found)
             if to is not Phase.VERIFY or only is not None:
@@ -125,40 +134,18 @@ def _foresee(desk: Desk, to: Phase, *, scratch: bool) -> Declared:
         facts = facts_of(conn, desk)
         if facts.undoing:
             return Declared()
-        pending = _pending(desk, facts)
-        blocked = _is_blocked(conn, facts, pending)
+        pending = pending_steps(desk, facts)
+        blocked = is_blocked(conn, facts, pending)
         declared = _declared(desk, facts) if scratch or blocked else Declared()
         with reading(conn, desk):
-            fitted(conn, pending, declared, facts.steps, facts.server.major)
+            fit = fitted(conn, pending, declared, facts.steps, facts.server.major)
         if to is Phase.EXPAND:
             return declared
         made = {relation.name for step in pending for relation in step.makes}
         judged = tuple(one for one in desk.change.backfills if not _reads(one, made))
         with reading(conn, desk):
-            _prepare(conn, desk, facts, declared, only=judged)
+            _prepare(conn, desk, facts, declared, adopting=to_be_brought_over(fit), only=judged)
     return declared
-
-
-def _is_blocked(conn: Connection, facts: Facts, pending: Sequence[RunRevision]) -> bool:
-    """Say whether something that pending revisions make is there already, or was begun to be adopted."""
-    begun = any(one.phase is Phase.EXPAND and one.origin == "adopted" for one in facts.steps)
-    return bool(pending) and (begun or any(one.in_the_way(conn) for one in pending))
-
-
-def _pending(desk: Desk, facts: Facts) -> list[RunRevision]:
-    return [one for one in revision_steps(desk, facts) if one.name not in facts.applied]
-
-
-def _applied(desk: Desk, facts: Facts) -> list[ExpandStep]:
-    return [one for one in expand_steps(desk, facts) if one.name in facts.applied]
-
-
-def expand_steps(desk: Desk, facts: Facts) -> list[ExpandStep]:
-    """List the Steps of expand, from base to head: those that ran their revision, and those that adopted tables."""
-    records = {one.name: one for one in facts.steps if one.phase is Phase.EXPAND and one.origin == "adopted"}
-    return [
-        adopting(step, records[step.name]) if step.name in records else step for step in revision_steps(desk, facts)
-    ]
 
 
 def _reads(backfill: Backfill, tables: Collection[str]) -> bool:
@@ -248,19 +235,6 @@ def reading(conn: Connection, desk: Desk) -> AbstractContextManager[Connection]:
     return transaction(conn, read_only=True, isolation="repeatable read", search_path=desk.database.search_path)
 
 
-def revision_steps(desk: Desk, facts: Facts) -> list[RunRevision]:
-    """List the Steps that run the change's revisions, from base to head."""
-    return [
-        RunRevision(
-            change=desk.change.name,
-            info=info,
-            directory=desk.project.revisions,
-            parameters=desk.revision_parameters,
-        )
-        for info in facts.revisions
-    ]
-
-
 def _declared(desk: Desk, facts: Facts) -> Declared:
     """Look at what pending revisions will make; nothing is started where none is pending."""
     if len(facts.applied) == len(facts.revisions):
@@ -274,6 +248,7 @@ def _prepare(
     facts: Facts,
     declared: Declared,
     *,
+    adopting: frozenset[Relation] = frozenset(),
     blind: bool = False,
     only: Sequence[Backfill] | None = None,
 ) -> tuple[Prepared, ...]:
@@ -282,7 +257,16 @@ def _prepare(
         target_relation(conn, one, path) for one in desk.change.backfills if not facts.done(Phase.BACKFILL, one.name)
     )
     return tuple(
-        prepare(conn, desk.change, one, search_path=path, shapes=declared.shapes, filling=filling, blind=blind)
+        prepare(
+            conn,
+            desk.change,
+            one,
+            search_path=path,
+            shapes=declared.shapes,
+            filling=filling,
+            adopting=adopting,
+            blind=blind,
+        )
         for one in (desk.change.backfills if only is None else only)
     )
 
@@ -302,25 +286,13 @@ def _comparison(desk: Desk, show: int = 20) -> CompareRows:
 def _expand(desk: Desk, run: Run, facts: Facts, declared: Declared) -> list[StepReport]:
     """Run or adopt each pending revision, judged by what is there when its turn has come."""
     done = []
-    for step in _pending(desk, facts):
+    for step in pending_steps(desk, facts):
         with desk.database.connect() as conn:
-            if not declared.whole and _is_blocked(conn, facts, [step]):
+            if not declared.whole and is_blocked(conn, facts, [step]):
                 declared = declare(desk, facts.applied, facts.server.major)
             (fit,) = fitted(conn, [step], declared, facts.steps, facts.server.major)
         done.append(take(fit, run))
     return done
-
-
-def _take_inventory(
-    desk: Desk, run: Run, conn: Connection, facts: Facts, drifted: Inventory, *, expanded: bool
-) -> None:
-    """Record how expand left the tables, for verify; also where a run was killed before it could."""
-    kept = any("inventory" in one.undo for one in facts.steps if one.phase is Phase.EXPAND)
-    if not facts.revisions or (kept and not expanded):
-        return
-    tables = [made for step in revision_steps(desk, facts) for made in step.makes]
-    with run.writing(conn):
-        inventory.record(conn, run.change.name, facts.revisions[-1].id, tables, drifted)
 
 
 def _backfill(desk: Desk, run: Run, facts: Facts, only: str | None, found: list[Hazard]) -> list[StepReport]:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from migrator.database import revisions
+from migrator.demo.output_type_tables import build_legacy
 from migrator.model.errors import RefusedError
 from migrator.model.step import Phase
 from migrator.workflow import use_cases
+from migrator.workflow.desk import open_desk
 from migrator.workflow.use_cases import status_facts
+from tests.support.databases import Databases
 from tests.support.kills import as_it_was
-from tests.support.projects import back, check, definition, execute, make_project, rows_of, run
+from tests.support.projects import back, check, definition, execute, make_project, rows_of, run, silent
+from tests.support.scratch import beside
 
+ROOT = Path(__file__).parents[2]
 # The tables of a guide, and the two other shapes in which the same repository makes them.
 GUIDE = """
 CREATE TABLE public.jobs (
@@ -76,6 +85,14 @@ INSERT INTO public.restore_attempts (id, job_id, s3_key, params)
     SELECT md5('r' || i)::uuid, md5('j' || i)::uuid, 'key ' || i,
         ('{"b":  ' || i || ', "a": 1,' || chr(10) || ' "b": 2}')::json FROM generate_series(1, 9) AS i
 """
+
+
+@pytest.fixture(autouse=True)
+def quickly(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Look at what revisions declare on databases beside."""
+    with ExitStack() as stack:
+        monkeypatch.setattr(use_cases, "declare", beside(databases, stack))
+        yield
 
 
 def guide(tmp_path: Path, url: str):
@@ -155,3 +172,76 @@ def test_g1_what_cannot_be_brought_over_is_refused_with_all_of_it(database: str,
         assert 'column "email" is character varying(255), declared: text [could be brought over]' in said
     assert before == as_it_was(database)
     assert [(None,)] == rows_of(database, "SELECT to_regclass('migrator.meta')")
+
+
+# What became of V's tables between the guide and a dump: the seventh of these is a check that was made again (T7).
+DRIFT = {
+    "no trigger": "DROP TRIGGER video_jobs_updated_at_trigger ON video_jobs",
+    "no row security": "ALTER TABLE video_jobs DISABLE ROW LEVEL SECURITY",
+    "one policy less": "DROP POLICY video_jobs_delete_own ON video_jobs",
+    "no index": "DROP INDEX idx_video_jobs_status; DROP INDEX idx_video_jobs_created_at",
+    "another name": "ALTER TABLE video_jobs RENAME CONSTRAINT video_jobs_comfy_job_id_key TO video_jobs_key1",
+    "no owner": "ALTER TABLE video_jobs DROP CONSTRAINT video_jobs_user_id_fkey",
+    "columns gone": "ALTER TABLE video_jobs DROP processing_time_seconds, DROP error_message, DROP fps",
+}
+REFUSED = {
+    "a word forgotten": (
+        "ALTER TABLE video_jobs DROP CONSTRAINT video_jobs_status_check,"
+        " ADD CONSTRAINT video_jobs_status_check CHECK (status IN ('pending', 'processing', 'completed'))",
+        "it forbids 'failed', which is declared",
+    ),
+    "everybody reads": ("CREATE POLICY everybody ON video_jobs USING (true)", "may show our rows to more people"),
+    "a tenant": ("ALTER TABLE video_jobs ADD tenant int NOT NULL", "has no default: our rows would have no value"),
+    "another body": (
+        "CREATE OR REPLACE FUNCTION update_video_jobs_updated_at() RETURNS trigger LANGUAGE plpgsql"
+        " AS 'BEGIN RETURN new; END'",
+        "update_video_jobs_updated_at() has another body",
+    ),
+}
+
+
+def by_hand(url: str) -> None:
+    """Make the legacy database, and in it the guide's tables as somebody who ran the SQL by hand."""
+    with closing(psycopg.connect(url, autocommit=True)) as conn:
+        build_legacy(conn)
+    for revision in ("0001", "0002"):
+        execute(url, revisions.offline_sql(ROOT / "revisions", "output_type_tables", revision))
+
+
+def documented(url: str):
+    """Open the documented change."""
+    return open_desk("output_type_tables", config=str(ROOT), url=url)
+
+
+def test_t14_tables_that_exist_already_are_compared_and_not_ignored(database_from) -> None:
+    """T14: run by hand and drifted since, both tables are brought over, proven, and left as they were found."""
+    url = database_from("the guide by hand", by_hand)
+    for one in DRIFT.values():
+        execute(url, one)
+    before = as_it_was(url)
+    desk = documented(url)
+    assert ["0001", "0002"] == [one.name for one in use_cases.plan(desk, count=False).steps[:2]]
+    report = use_cases.apply(desk, listen=silent)
+    assert all(one.proven for one in report.verdicts if "as expand left" in one.claim)
+    assert all(one.proven for one in report.comparisons)
+    origins = {
+        one.name: (one.origin, bool(one.undo["acts"])) for one in status_facts(desk).steps if one.phase is Phase.EXPAND
+    }
+    assert {"0001": ("adopted", True), "0002": ("adopted", False)} == origins
+    (security,) = rows_of(url, "SELECT relrowsecurity FROM pg_class WHERE oid = 'video_jobs'::regclass")
+    assert security == (True,)
+    back(desk)
+    assert before == as_it_was(url)
+
+
+@pytest.mark.parametrize("drift", sorted(REFUSED))
+def test_t7_what_forbids_or_shows_our_rows_is_refused(drift: str, database_from) -> None:
+    """T7 and others: a declared word that is forbidden, a policy for everybody, a column that nobody fills."""
+    url = database_from("the guide by hand", by_hand)
+    change, why = REFUSED[drift]
+    execute(url, change)
+    before = as_it_was(url)
+    with pytest.raises(RefusedError, match="M209") as refused:
+        run(documented(url))
+    assert why in refused.value.what
+    assert before == as_it_was(url)

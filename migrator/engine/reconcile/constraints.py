@@ -6,6 +6,7 @@ A name alone is no difference.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from migrator.engine.reconcile.columns import BRIEF, Found
@@ -276,7 +277,8 @@ def _broken(found: Anatomy, one: Part) -> tuple[Rows, ...]:
             )
         case _:
             return ()
-    return (Rows(what=what, relation=found.relation, where=where, key=found.key),)
+    rows = Rows(what=what, relation=found.relation, where=where, key=found.key)
+    return (replace(rows, needs=one.references, alone=filled) if one.references else rows,)
 
 
 def _extra(declared: Anatomy, one: Part, strings: frozenset[str]) -> Found:

@@ -78,7 +78,8 @@ def _made(declared: Anatomy, major: int) -> Iterable[Found]:
         makes=at,
     )
     yield Found(acts=(act,))
-    yield from _parts(declared, Anatomy(relation=at, columns=declared.columns), None, major)
+    for found in _parts(declared, Anatomy(relation=at, columns=declared.columns), None, major):
+        yield replace(found, acts=tuple(replace(one, first=()) for one in found.acts))  # it has no rows yet
 
 
 def _outcome(found: Iterable[Found]) -> Outcome:

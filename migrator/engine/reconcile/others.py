@@ -144,11 +144,5 @@ def find_beside(declared: tuple[Beside, ...], found: Mapping[str, Beside], at: R
         elif other is None:
             yield Found(reasons=(f"{said} is missing",))
         elif other.content != one.content:
-            is_now, should = _short(other.content), _short(one.content)
-            both = f" is {is_now}, declared: {should}" if is_now != should else " has another body than declared"
-            yield Found(reasons=(f"{said}{both}",))
-
-
-def _short(content: str) -> str:
-    line = " ".join(content.split())
-    return line if len(line) <= 120 else f"{line[:119]}…"  # noqa: PLR2004 one line of a message
+            labels = f" is {other.content}, declared: {one.content}" if one.kind == "type" else " is another one"
+            yield Found(reasons=(f"{said}{labels if one.kind in {'type', ''} else ' has another body than declared'}",))
