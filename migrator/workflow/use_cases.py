@@ -27,7 +27,7 @@ from migrator.phases.backfill import CopyRows
 from migrator.phases.catchup import CatchUpRows
 from migrator.phases.expand import RunRevision
 from migrator.phases.verify import CompareRows, Proof, balances_of, record, verdicts_of
-from migrator.workflow.adoption import fitted
+from migrator.workflow.adoption import ExpandStep, fitted
 from migrator.workflow.desk import Desk
 from migrator.workflow.expanding import (
     applied_steps,
@@ -60,7 +60,9 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
         if declared.refused is not None and declared.refused.id in SPEAKING:
             raise declared.refused
         with reading(conn, desk):
-            pending = fitted(conn, pending_steps(desk, facts), declared, facts.steps, facts.server.major)
+            pending: list[ExpandStep] = [*pending_steps(desk, facts)]
+            if not blind:  # to whom everything seems to be still to come, and may not look at what is there
+                pending = fitted(conn, pending_steps(desk, facts), declared, facts.steps, facts.server.major)
             prepared = _prepare(conn, desk, facts, declared, adopting=to_be_brought_over(pending), blind=blind)
         balances, sources = balances_of(conn, prepared, desk.database.search_path) if count else ((), ())
         reads = tuple(read_by(conn, one.projection, desk.database.search_path) for one in prepared)

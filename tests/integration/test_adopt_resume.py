@@ -224,6 +224,7 @@ def test_an_index_build_waits_for_old_transactions_without_a_limit(
     """A lock timeout of 50 ms bounds every other act, and not the wait for an old snapshot; a note says for whom."""
     build(database)
     execute(database, f"DROP TABLE new; {DECLARED}; DROP INDEX new_note")
+    execute(database, f"ALTER DATABASE {database.rpartition('/')[2]} SET lock_timeout = '50ms'")
     monkeypatch.setattr(concurrently, "LOOK", 0.05)
     desk = project(tmp_path, database, settings={"lock_timeout": "50ms", "lock_tries": 1})
     heard: list[Event] = []
