@@ -12,14 +12,16 @@ from migrator.workflow.scratch import Declared
 from tests.support.databases import Databases
 
 
-def beside(databases: Databases, stack: ExitStack, *, once: bool = False) -> Callable[[Desk, frozenset[str]], Declared]:
+def beside(
+    databases: Databases, stack: ExitStack, *, once: bool = False
+) -> Callable[[Desk, frozenset[str], int], Declared]:
     """Give a `declare` that uses an empty database of the test server, or looks but `once`."""
     seen: list[Declared] = []
 
-    def declare(desk: Desk, applied: frozenset[str]) -> Declared:
+    def declare(desk: Desk, applied: frozenset[str], major: int) -> Declared:
         if not (once and seen):
             url = stack.enter_context(databases.fresh())
-            seen.append(scratch.declare(replace(desk, scratch_url=url), applied))
+            seen.append(scratch.declare(replace(desk, scratch_url=url), applied, major))
         return seen[-1]
 
     return declare
