@@ -71,8 +71,8 @@ def finish(
         conn,
         "INSERT INTO migrator.step (change, phase, name, status, origin, undo, run)"
         " VALUES (%s, %s, %s, 'done', %s, %s::jsonb, %s)"
-        " ON CONFLICT (change, phase, name) DO UPDATE SET status = 'done', undo = excluded.undo, run = excluded.run,"
-        " at = now() WHERE step.status <> 'done'",
+        " ON CONFLICT (change, phase, name) DO UPDATE SET status = 'done', undo = step.undo || excluded.undo,"
+        " run = excluded.run, at = now() WHERE step.status <> 'done'",
         (lease.change, phase.value, name, origin, json.dumps(dict(undo or {})), lease.run),
     )
 

@@ -234,7 +234,8 @@ class AdoptRevision:
         def record(conn: Connection) -> None:
             lease.check(conn, run.lease)
             if not back:
-                steps.finish(conn, run.lease, Phase.EXPAND, self.name, origin="adopted")
+                ran_by = {"revision": self.info.digest}
+                steps.finish(conn, run.lease, Phase.EXPAND, self.name, origin="adopted", undo=ran_by)
 
         with_lock_retries(
             lambda: revisions.stamp(
