@@ -35,6 +35,8 @@ class Change:
     """One documented schema change: its revisions (by branch label), its backfills, its parameters.
 
     `foreign` says whether rows of a target without provenance are a fault (nobody else writes it) or a count.
+    `left_out` are the backfills that a parameter leaves out. `checks` are SQL that must return no row, `index_checks`
+    queries that must be able to use an index, by their names.
     """
 
     name: str
@@ -43,6 +45,9 @@ class Change:
     database: str = "default"
     foreign: Foreign = "count"
     backfills: tuple[Backfill, ...] = ()
+    left_out: tuple[Backfill, ...] = ()
+    checks: Mapping[str, str] = field(default_factory=dict)
+    index_checks: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Settings] = field(default_factory=dict)
     arguments: Arguments = field(default_factory=Arguments)
 
@@ -75,4 +80,9 @@ class Change:
     def definition_digest(self, backfill: Backfill) -> str:
         """Digest a definition together with the arguments it reads: sha256, hexadecimal."""
         text = "\n".join([backfill.facts(), *self.arguments_of(backfill).digest_lines()])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def checks_digest(self) -> str:
+        """Digest the checks by name and text: sha256, hexadecimal."""
+        text = repr([sorted(self.checks.items()), sorted(self.index_checks.items())])
         return hashlib.sha256(text.encode()).hexdigest()

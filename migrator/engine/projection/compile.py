@@ -109,7 +109,8 @@ class _Compiler:
         for part in self.backfill.parts():
             if not isinstance(part, ex.Sql):
                 continue
-            reads = purity.clocks(part.text) | self.catalog.volatile(purity.calls(part.text))
+            text = self._bare(part)
+            reads = purity.clocks(text) | self.catalog.volatile(purity.calls(text))
             if reads:
                 self.faults.add(
                     "M120",
@@ -117,6 +118,14 @@ class _Compiler:
                     "Use only what the source row says; a fixed value belongs in a parameter.",
                 )
         self.faults.raise_if_any()
+
+    def _bare(self, fragment: ex.Sql) -> str:
+        """Write a fragment with the values of its parameters; expressions in it are parts of their own."""
+        written = {
+            name: self.translator.value(one).sql if isinstance(one, ex.Given) else "NULL"
+            for name, one in fragment.places
+        }
+        return fragment.filled(written)
 
     def _describe(self, pieces: Mapping[str, Piece]) -> dict[str, TypeOf]:
         """Ask for the type of every raw value; on failure ask one by one, to name the guilty column."""
@@ -292,7 +301,7 @@ class _Compiler:
             if isinstance(part, ex.Column):
                 read.add(part.name)
             elif isinstance(part, ex.Sql):
-                read |= purity.words(part.text)
+                read |= purity.words(self._bare(part))
         if self.source.relation.name in read:
             return ()
         return tuple(name for name in self.source.names if name not in read)
