@@ -23,7 +23,9 @@ SECRETS = frozenset({"url", "direct_url", "scratch_url"})
 EXAMPLES = {
     "backfills": 'backfills = ["new_from_old"], the names of files in backfills/',
     "batch_rows": "batch_rows = 10000",
+    "checks": 'checks = { "no empty name" = "SELECT id FROM people WHERE name = \'\'" }',
     "foreign": 'foreign = "count" or foreign = "fault"',
+    "index_checks": 'index_checks = { "people by name" = "SELECT * FROM people WHERE name = \'x\'" }',
     "lock_timeout": 'lock_timeout = "2s" or "500ms"',
     "lock_tries": "lock_tries = 20",
     "quarantine_limit": 'quarantine_limit = 1000 or "none"',
@@ -46,6 +48,17 @@ def milliseconds(value: object) -> int:
 
 def _none(value: object) -> object:
     return None if value == "none" else value
+
+
+def _query(value: object) -> object:
+    """Take a query without the semicolon that may end it."""
+    text = value.strip().rstrip(";").strip() if isinstance(value, str) else value
+    if text == "":
+        raise ValueError("holds no SQL")
+    return text
+
+
+Checks = dict[Annotated[str, Field(min_length=1)], Annotated[str, BeforeValidator(_query)]]
 
 
 class Table(BaseModel):
@@ -94,6 +107,8 @@ class ChangeTable(SettingsTable):
     params: dict[str, str | int | float | bool] = {}
     revision_params: dict[str, Literal["str", "int", "float", "bool"]] = {}
     secret_columns: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    checks: Checks = {}
+    index_checks: Checks = {}
 
 
 class Config(Table):

@@ -285,12 +285,20 @@ def _not_ours(written: Sequence[Written]) -> str:
 
 
 def _refuse_unknown(conn: Connection, desk: Desk) -> None:
-    """Refuse while the Ledger knows a backfill of this change whose definition is gone."""
+    """Refuse while the Ledger knows a backfill of this change whose definition is gone, or is left out."""
     if value(conn, "SELECT pg_catalog.to_regclass('migrator.backfill') IS NULL"):
         return
     known = {one.name for one in desk.change.backfills}
     recorded = rows(conn, "SELECT name FROM migrator.backfill WHERE change = %s", (desk.change.name,))
     gone = [str(name) for (name,) in recorded if name not in known]
+    switches = {one.name: one.only_if.name for one in desk.change.left_out if one.only_if is not None}
+    if off := [name for name in gone if name in switches]:
+        raise UsageError(
+            "M130",
+            f"{', '.join(off)} moved rows, and is left out now: parameter {switches[off[0]]} is not true.",
+            f"Let it take part, so that it can be undone:    migrator rollback {desk.change.name}"
+            f" {' '.join(dict.fromkeys(f'--param {switches[name]}=true' for name in off))}",
+        )
     if gone:
         raise UsageError(
             "M408",

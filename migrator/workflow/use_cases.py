@@ -17,6 +17,7 @@ from migrator.engine.reads import read_by
 from migrator.ledger import install, lease
 from migrator.ledger.run import Listen, Run, Step
 from migrator.model.backfill import Backfill
+from migrator.model.change import Change
 from migrator.model.errors import MigratorError, RefusedError, UsageError
 from migrator.model.expressions import Sql
 from migrator.model.names import Relation
@@ -85,6 +86,7 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
             *((BLIND,) if blind else ()),
             *(note for one in adopted for note in one.notes),
             *not_looked_at(prepared, to_be_brought_over(pending)),
+            *_left_out(desk.change),
         ),
     )
     made = [*applied_steps(desk, facts), *pending, *_copies(desk, prepared), _comparison(desk)]
@@ -148,6 +150,15 @@ def _foresee(desk: Desk, to: Phase, *, scratch: bool) -> Declared:
         with reading(conn, desk):
             _prepare(conn, desk, facts, declared, adopting=to_be_brought_over(fit), only=judged)
     return declared
+
+
+def _left_out(change: Change) -> tuple[str, ...]:
+    """Say which backfills a parameter leaves out."""
+    return tuple(
+        f"{one.name} is left out: give --param {one.only_if.name}=true to let it take part"
+        for one in change.left_out
+        if one.only_if is not None
+    )
 
 
 def _reads(backfill: Backfill, tables: Collection[str]) -> bool:
