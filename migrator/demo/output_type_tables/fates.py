@@ -164,3 +164,28 @@ def _captions(images: PlantedImages) -> Fate:
 
 def _given(numbers: Mapping[str, int]) -> dict[str, int]:
     return {name: number for name, number in numbers.items() if number}
+
+
+def stale(hours: int) -> dict[str, int]:
+    """Count by backfill the unfinished jobs submitted more than so many hours before the newest of their table.
+
+    One repeat of the mix; a minute of a job's own, which differs from repeat to repeat, is not looked at.
+    """
+    images = PlantedImages()
+    moments = [_submitted(place, job) for place, job in enumerate(MIX)]
+    old = [
+        job.recovered[0] == "img2img"
+        for job, moment in zip(MIX, moments, strict=True)
+        if job.status in {"submitted", "processing"} and moment < max(moments) - hours * 3600
+    ]
+    return {
+        VIDEOS: old.count(False),
+        PICTURES: old.count(True),
+        STYLES: images.style_unfinished,
+        EDITS: images.edits_unfinished,
+    }
+
+
+def _submitted(place: int, job: Job) -> int:
+    """Give the second after the first day of the table at which a job was submitted, by its clock."""
+    return (job.day or 0) * 86_400 + place * 7919 % 86_400 + job.submitted_skew * 3600

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from migrator.database import failures, inventory
@@ -20,15 +21,24 @@ _FIRST_WITH_INPUT_CHECK = 160_000
 def catalog_of(conn: Connection) -> Catalog:
     """Bind the questions of compile to a connection, inside whatever transaction it is in."""
 
-    def describe(sql: str) -> list[TypeOf]:
+    @contextmanager
+    def reading() -> Iterator[None]:
         try:
             with conn.transaction():
-                return inventory.describe(conn, sql)
+                yield
         except SqlError as error:
             # A missing right or a lost connection is no fault of the definition, and is explained further up.
             if failures.kind(error) not in {Failure.DEFINITION, Failure.ROW}:
                 raise
             raise failures.as_error(error, "reading the definition") from error
+
+    def describe(sql: str) -> list[TypeOf]:
+        with reading():
+            return inventory.describe(conn, sql)
+
+    def plan(sql: str) -> None:
+        with reading():
+            rows(conn, f"EXPLAIN {sql}")
 
     @cache
     def known(name: str) -> TypeOf | None:
@@ -54,6 +64,7 @@ def catalog_of(conn: Connection) -> Catalog:
 
     return Catalog(
         describe=describe,
+        plan=plan,
         cast_context=context_of,
         type_exists=lambda wanted: wanted.builtin or known(wanted.name) is not None,
         volatile=volatile,

@@ -19,9 +19,13 @@ from migrator.model.tables import TypeOf
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """What compile asks a database: the types a SELECT gives, how types cast, which functions are volatile."""
+    """What compile asks a database: the types a SELECT gives, how types cast, which functions are volatile.
+
+    `plan` looks further than `describe`: the server computes what is constant, so a parameter's value is judged too.
+    """
 
     describe: Callable[[str], list[TypeOf]]
+    plan: Callable[[str], None]
     cast_context: Callable[[TypeOf, TypeOf], CastContext]
     type_exists: Callable[[TypeOf], bool]
     volatile: Callable[[Collection[str]], set[str]]
@@ -132,7 +136,7 @@ class _Compiler:
         asked = {name: one.sql for name, one in pieces.items()}
         tests = {f"rule {one.name}": self.translator.condition(one.when) for one in self._all_rules()}
         try:
-            types = self.catalog.describe(self._ask([*asked.values(), *tests.values()]))
+            types = self._types([*asked.values(), *tests.values()])
         except MigratorError:
             types = [self._describe_one(label, text) for label, text in (asked | tests).items()]
         self.faults.raise_if_any()
@@ -146,13 +150,20 @@ class _Compiler:
         named += [ex.Rule(name=one.name, when=one.when, value=ex.Constant(None)) for one in self.backfill.guards]
         return named
 
+    def _types(self, values: list[str]) -> list[TypeOf]:
+        asked = self._ask(values)
+        types = self.catalog.describe(asked)
+        if any(isinstance(part, ex.Sql) and part.places for part in self.backfill.parts()):
+            self.catalog.plan(asked)
+        return types
+
     def _ask(self, values: list[str]) -> str:
         steps = "\n".join(self.translator.steps_without_rules())
         return f"SELECT {', '.join(values)}\nFROM {self.source.relation.sql} AS {self.translator.alias}\n{steps}"
 
     def _describe_one(self, label: str, text: str) -> TypeOf:
         try:
-            return self.catalog.describe(self._ask([text]))[0]
+            return self._types([text])[0]
         except MigratorError as error:
             what = label if label.startswith("rule ") else f'column "{label}"'
             self.faults.add("M114", f"{what}: {error.what}", error.cure or "Mend the expression.")
