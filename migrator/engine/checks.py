@@ -72,7 +72,7 @@ def _index_check(conn: Connection, change: Change, name: str, sql: str, targets:
     """Ask how the server would answer a query if it could help it not to read whole tables."""
     try:
         with conn.transaction():
-            plan = value(conn, f"EXPLAIN (VERBOSE, FORMAT JSON)\n{sql}")
+            plan = value(conn, f"EXPLAIN (VERBOSE, FORMAT JSON) SELECT * FROM (\n{sql}\n) AS asked")
     except SqlError as error:
         if failures.kind(error) not in _WRONG:
             raise

@@ -278,3 +278,37 @@ def test_a_caption_that_changed_is_found_though_datasets_did_not_change(captione
     assert {"completed": PLANTED.datasets} == counted(url, "SELECT status, count(*) FROM text_jobs GROUP BY 1")
     assert check(desk).proven
     assert 0 == balance_of(desk, VIDEOS).unaccounted
+
+
+DAMAGE = """
+UPDATE video_jobs SET output_video_urls = ARRAY[NULL]::text[]
+    WHERE comfy_job_id = (SELECT min(comfy_job_id) FROM video_jobs);
+UPDATE image_jobs SET input_image_urls = ARRAY[''] WHERE workflow_name = 'image-edit';
+UPDATE text_jobs SET input_image_urls = ARRAY[''];
+UPDATE video_jobs SET comfyui_output_filename = 'img2img_1_.png', processing_time_seconds = -1
+    WHERE comfy_job_id = (SELECT min(comfy_job_id) FROM video_jobs);
+UPDATE image_jobs SET comfy_job_id = (SELECT min(comfy_job_id) FROM video_jobs)
+    WHERE comfy_job_id = (SELECT min(comfy_job_id) FROM image_jobs WHERE workflow_name = 'img2img');
+UPDATE image_jobs SET comfy_job_id = '' WHERE comfy_job_id = (SELECT max(comfy_job_id) FROM image_jobs);
+UPDATE video_jobs SET output_video_urls = NULL WHERE comfy_job_id > (SELECT min(comfy_job_id) FROM video_jobs);
+UPDATE image_jobs SET output_image_urls = NULL;
+ALTER TABLE text_jobs DISABLE ROW LEVEL SECURITY;
+DROP POLICY video_jobs_delete_own ON video_jobs;
+"""
+
+
+def test_every_check_of_the_change_sees_what_it_is_for(captioned: Callable[[], str]) -> None:
+    """The invariants hold after the change, and not one of them holds once each was broken on purpose."""
+    url = captioned()
+    desk = desk_on(url, captions="true")
+    names = {f"check: {one}" for one in desk.change.checks} | {
+        f"index check: {one}" for one in desk.change.index_checks
+    }
+    assert {True} == {one.proven for one in check(desk).verdicts if one.claim in names}
+    execute(url, DAMAGE)
+    for table in ("video_jobs", "image_jobs", "text_jobs"):
+        execute(url, f"ALTER TABLE {table} DROP CONSTRAINT {table}_comfy_job_id_key")
+    for (index,) in rows_of(url, "SELECT indexname FROM pg_indexes WHERE indexname ~ '^idx_(video|image|text)_jobs_'"):
+        execute(url, f"DROP INDEX {index}")
+    found = {one.claim: one.proven for one in check(desk).verdicts if one.claim in names}
+    assert dict.fromkeys(names, False) == found

@@ -22,6 +22,7 @@ from migrator.cli.render.words import (
 from migrator.model.step import Phase, Report, StepReport
 
 COUNTS: Final = "verify-counts"
+CHECKS: Final = ("check: ", "index check: ")
 STEP: Final = 32  # columns for what a step is called
 
 
@@ -35,7 +36,7 @@ def report(given: Report, *, width: int = WIDTH) -> list[str]:
             proof([one for one in given.comparisons if not one.proven], width=width),
             balance.misplaced(given.sources, width=width),
             _hazards(given, width),
-            [*claims(given.verdicts, width), *_sentence(given), *_notes(given, width)],
+            [*_claims(given, width), *_sentence(given), *_notes(given, width)],
             _next(given),
         )
     )
@@ -63,6 +64,14 @@ def _balances(given: Report, width: int) -> list[str]:
     if given.verb == COUNTS or not balance.settled(given.balances, given.sources):
         return balance.balances(given.balances, flags=given.verb == COUNTS, width=width)
     return balance.short(given.balances, width=width)
+
+
+def _claims(given: Report, width: int) -> Iterator[str]:
+    """Write every claim, but of the change's own checks that hold only how many they are."""
+    held = [one for one in given.verdicts if one.proven and one.claim.startswith(CHECKS)]
+    yield from claims([one for one in given.verdicts if one not in held], width)
+    if held:
+        yield f"✓ {number(len(held))} check{' holds' if len(held) == 1 else 's hold'}"
 
 
 def _sentence(given: Report) -> Iterator[str]:
