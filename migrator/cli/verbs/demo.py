@@ -82,7 +82,8 @@ def _walk(run: Run, story: "Story", server: "Postgres", rows: int | None) -> "Wa
     with Database(url=server.url()).connect() as connection:
         connection.execute(f"CREATE DATABASE {DATABASE}".encode())
     url = server.url(DATABASE)
-    desk = open_desk(story.change, config=str(Project.documented().root), url=url, params=run.params)
+    params = {**story.params, **(run.params or {})}
+    desk = open_desk(story.change, config=str(Project.documented().root), url=url, params=params)
     return Walk(run=run, story=story, desk=desk, pg_dump=find_dump(server.major), rows=rows)
 
 
