@@ -87,7 +87,10 @@ def test_a_query_without_an_index_is_found_even_on_few_rows(tmp_path: Path, sour
         "by key, with its neighbour": "SELECT * FROM new JOIN old USING (id) WHERE new.id = 1",
         "by length": "SELECT * FROM new WHERE length(note) = 3",
     }
-    verdicts = said(use_cases.apply(project(tmp_path, source, index_checks=checks), listen=silent).verdicts)
+    desk = project(tmp_path, source, index_checks=checks)
+    use_cases.apply(desk, listen=silent)
+    execute(source, "ANALYZE")  # from now on the server knows that reading three rows is quicker
+    verdicts = said(check(desk).verdicts)
     assert {"by note": True, "by key, with its neighbour": True, "by length": False} == {
         name: one.proven for name, one in verdicts.items()
     }
