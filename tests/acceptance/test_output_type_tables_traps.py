@@ -337,7 +337,8 @@ def test_v_t3_an_owner_is_given_by_name_and_never_guessed(legacy: Callable[[], s
     assert {"video_jobs", "image_jobs"} <= {one.what.partition(":")[0] for one in warned}
     assert all("user_map" in one.cure for one in warned)
     owners = tmp_path / "owners.csv"
-    keys = [str(key) for (key,) in rows_of(ours, "SELECT job_id FROM multitalk_jobs ORDER BY 1")]
+    video_last = "SELECT job_id FROM multitalk_jobs ORDER BY filename LIKE 'lipsync1person%' NULLS FIRST, job_id"
+    keys = [str(key) for (key,) in rows_of(ours, video_last)]
     user = scalar(ours, "SELECT md5('user:1')::uuid::text")
     owners.write_text("old id,user id\n" + "".join(f"{key},{user}\n" for key in keys[:-1]), encoding="utf-8")
     desk = moved(ours, user_map=str(owners))
