@@ -4,20 +4,10 @@ The old table never recorded the workflow. The name of the output file is the be
 writes it with the prefix of the page that asked for it. Without a file, the inputs decide.
 """
 
-from migrator.model import (
-    File,
-    array,
-    column,
-    contains,
-    discarded,
-    flagged,
-    lookup,
-    missing,
-    param,
-    rule,
-    rules,
-    sql,
-)
+from migrator.model import array, column, discarded, flagged, param, rule, rules, sql
+from migrator.model.expressions import Sql
+
+from ._studio import error_message, given_up, owner, status, stored, told_of_signed
 
 FILE = 'filename COLLATE "C"'
 IMAGE = 'image_filename COLLATE "C"'
@@ -83,43 +73,79 @@ WORKFLOW = rules(
     fallback=("lipsync-one", "nothing else fits"),
 )
 
-STATUS = lookup(
-    "status",
+STALE = given_up("multitalk_jobs", "timestamp_submitted", "submitted", "processing")
+
+STATUS = status(
     {
         "submitted": "pending",
         "processing": "processing",
         "completed": "completed",
         "error": "failed",
     },
+    STALE,
+    failed="error",
 )
 
-USER = missing(
-    "multitalk_jobs never recorded a user",
-    unless=param("user_map", File, help="job_id and the id of the user who owns the job"),
-)
+ERROR_MESSAGE = error_message("error_message", STALE)
+
+USER = owner("multitalk_jobs")
+
+NAIVE_TZ = param("fix_naive_tz", help="the zone of clocks that wrote local time as UTC, such as America/Sao_Paulo")
+
+
+def written_by(clock: str) -> str:
+    """Give the moment a clock meant that showed local time and said UTC."""
+    return f"(({clock} AT TIME ZONE 'UTC') AT TIME ZONE {{zone}}::text)"
+
+
+def naive(clock: str, witness: str) -> Sql:
+    """Hold where the server's own time is within two minutes of what such a clock meant; never without a zone."""
+    apart = f"abs(extract(epoch FROM {witness}) - extract(epoch FROM {written_by(clock)}))"
+    # A constant, so that a zone nobody knows is a fault of the definition and not of every row.
+    known = written_by("'epoch'::timestamptz") + " IS NOT NULL"
+    return sql(f"{known} AND {clock} <> {written_by(clock)} AND {apart} <= 120", zone=NAIVE_TZ)
+
+
+def corrected(clock: str, wrong: Sql) -> Sql:
+    """Give the moment that was meant."""
+    return sql(f"CASE WHEN {{wrong}} THEN {written_by(clock)} ELSE {clock} END", wrong=wrong, zone=NAIVE_TZ)
+
+
+CORRECTED = "local time written as UTC, corrected by fix_naive_tz"
+
+# The server's own clock wrote created_at and, with the end of the work, updated_at.
+SUBMITTED_NAIVE = naive("timestamp_submitted", "created_at")
+SUBMITTED_AT = corrected("timestamp_submitted", SUBMITTED_NAIVE)
+COMPLETED_NAIVE = naive("timestamp_completed", "updated_at")
+COMPLETED_AT = corrected("timestamp_completed", COMPLETED_NAIVE)
 
 # Numbers, not times, are subtracted: the difference of two times can be out of range, an error.
-SECONDS = "extract(epoch FROM timestamp_completed) - extract(epoch FROM timestamp_submitted)"
+SECONDS = sql(
+    "extract(epoch FROM {completed}) - extract(epoch FROM {submitted})",
+    completed=COMPLETED_AT,
+    submitted=SUBMITTED_AT,
+)
 
 PROCESSING_TIME = discarded(
-    sql(f"round({SECONDS})"),
-    when=sql(f"({SECONDS}) NOT BETWEEN 0 AND 86400"),
+    sql("round({seconds})", seconds=SECONDS),
+    when=sql("{seconds} NOT BETWEEN 0 AND 86400", seconds=SECONDS),
     reason="negative or over a day: the two times come from different clocks",
 )
 
 VIDEO_URL = column("video_url", absent="the page's first table definition has no video_url")
 
-OUTPUT_URLS = flagged(
-    array(VIDEO_URL),
-    when=contains(VIDEO_URL, "/object/sign/"),
-    reason="a signed URL, which stopped working seven days after it was made",
-)
+OUTPUT_URLS = told_of_signed(array(stored(VIDEO_URL)), VIDEO_URL)
 
-# The server's own clock wrote created_at; the two may differ by the time of a request, not by hours.
+# The two may differ by the time of a request, not by hours.
 SUBMITTED = flagged(
-    "timestamp_submitted",
-    when=sql("abs(extract(epoch FROM created_at) - extract(epoch FROM timestamp_submitted)) > 1800"),
+    flagged(SUBMITTED_AT, when=SUBMITTED_NAIVE, reason=CORRECTED),
+    when=sql(
+        "abs(extract(epoch FROM created_at) - extract(epoch FROM {submitted})) > 1800",
+        submitted=SUBMITTED_AT,
+    ),
     reason="half an hour or more off the server's clock",
 )
+
+COMPLETED = flagged(COMPLETED_AT, when=COMPLETED_NAIVE, reason=CORRECTED)
 
 LEFT_BEHIND = {"created_at": "the new row's created_at is the time of submission"}

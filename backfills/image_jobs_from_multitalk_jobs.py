@@ -11,7 +11,17 @@ from migrator.model import (
     sql,
 )
 
-from ._multitalk import LEFT_BEHIND, OUTPUT_URLS, PROCESSING_TIME, STATUS, SUBMITTED, USER, WORKFLOW
+from ._multitalk import (
+    COMPLETED,
+    ERROR_MESSAGE,
+    LEFT_BEHIND,
+    OUTPUT_URLS,
+    PROCESSING_TIME,
+    STATUS,
+    SUBMITTED,
+    USER,
+    WORKFLOW,
+)
 
 backfill = Backfill(
     source="multitalk_jobs",
@@ -29,7 +39,7 @@ backfill = Backfill(
         "status": STATUS,
         "created_at": SUBMITTED,
         "started_at": missing("the start of the work was never recorded"),
-        "completed_at": column("timestamp_completed"),
+        "completed_at": COMPLETED,
         "processing_time_seconds": PROCESSING_TIME,
         "input_image_urls": array("image_filename"),
         "prompt": missing("the img2img page never stored its prompt"),
@@ -48,7 +58,7 @@ backfill = Backfill(
         "comfyui_output_filename": column("filename"),
         "comfyui_output_subfolder": column("subfolder"),
         "comfyui_output_type": constant("output"),
-        "error_message": column("error_message"),
+        "error_message": ERROR_MESSAGE,
         "model_used": missing("multitalk_jobs never recorded a model"),
         "user_ip": missing("multitalk_jobs never recorded an address"),
         "updated_at": column("updated_at"),

@@ -14,6 +14,8 @@ from migrator.model import (
 )
 
 from ._multitalk import (
+    COMPLETED,
+    ERROR_MESSAGE,
     INPUT_IS_VIDEO,
     LEFT_BEHIND,
     MASKS,
@@ -62,7 +64,7 @@ backfill = Backfill(
         "status": STATUS,
         "created_at": SUBMITTED,
         "started_at": missing("the start of the work was never recorded"),
-        "completed_at": column("timestamp_completed"),
+        "completed_at": COMPLETED,
         "processing_time_seconds": PROCESSING_TIME,
         "input_image_urls": array("image_filename", when=~INPUT_IS_VIDEO),
         "input_audio_urls": AUDIO_FILES,
@@ -82,7 +84,7 @@ backfill = Backfill(
         "comfyui_output_filename": column("filename"),
         "comfyui_output_subfolder": column("subfolder"),
         "comfyui_output_type": OUTPUT_TYPE,
-        "error_message": column("error_message"),
+        "error_message": ERROR_MESSAGE,
         "updated_at": column("updated_at"),
     },
     left_behind=LEFT_BEHIND,

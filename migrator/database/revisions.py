@@ -15,7 +15,7 @@ import psycopg
 
 from migrator.database import failures
 from migrator.database.connect import Connection, Database
-from migrator.database.ddl import tables_locked, tables_made
+from migrator.database.ddl import says_something, tables_locked, tables_made
 from migrator.database.failures import Failure
 from migrator.database.locks import shortened
 from migrator.database.revision_files import RevisionInfo, declared, labels
@@ -41,12 +41,15 @@ __all__ = [
     "heads",
     "labels",
     "offline_sql",
+    "says_something",
+    "stamp",
     "tables_locked",
     "tables_made",
     "upgrade",
 ]
 
-Direction = Literal["up", "down"]
+Direction = Literal["up", "down", "stamp", "unstamp"]
+BACK = frozenset({"down", "unstamp"})
 
 VERSION_TABLE = "migrator.alembic_version"
 
@@ -105,6 +108,24 @@ def downgrade(
     _run(database, directory, change, revision_id, parameters or {}, lock_timeout_ms, "down", guard)
 
 
+def stamp(
+    database: Database,
+    directory: Path,
+    change: str,
+    revision_id: str,
+    guard: Callable[[Connection], None],
+    lock_timeout_ms: int = 2_000,
+    *,
+    back: bool = False,
+) -> None:
+    """Record a revision as applied, or `back` as not applied, and run nothing of it.
+
+    Raises as `upgrade` does; `guard` runs first in the same transaction.
+    """
+    direction: Direction = "unstamp" if back else "stamp"
+    _run(database, directory, change, revision_id, {}, lock_timeout_ms, direction, guard)
+
+
 def offline_sql(
     directory: Path,
     change: str,
@@ -156,7 +177,7 @@ def _run(
         _check_turn(info, heads(driver), direction)
         config.attributes["connection"] = connection
         _with_alembic(config, info, direction)
-        if (info.id in heads(driver)) != (direction == "up"):
+        if (info.id in heads(driver)) == (direction in BACK):
             raise ConfigurationError(
                 "M203",
                 f"{directory / 'env.py'} did not run revision {info.id}.",
@@ -203,15 +224,19 @@ def _with_alembic(config: Config, info: RevisionInfo, direction: Direction, **op
     Says whether SQLAlchemy doubled every percent sign, for a driver that would halve them again.
     """
     from alembic.runtime.environment import EnvironmentContext  # noqa: PLC0415
-    from alembic.runtime.migration import RevisionStep  # noqa: PLC0415
+    from alembic.runtime.migration import MigrationStep, RevisionStep, StampStep  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     with _ALONE, redirect_stdout(sys.stderr):
         script = ScriptDirectory.from_config(config)
         revision = script.get_revision(info.id)
-        step = RevisionStep(script.revision_map, revision, is_upgrade=direction == "up")
+        step: MigrationStep = RevisionStep(script.revision_map, revision, is_upgrade=direction not in BACK)
+        if direction in {"stamp", "unstamp"}:
+            forward, first = direction == "stamp", info.down is None
+            start, end = (info.down, info.id) if forward else (info.id, info.down)
+            step = StampStep(start, end, forward, first, script.revision_map)
 
-        def only_this(*_: Any) -> list[RevisionStep]:
+        def only_this(*_: Any) -> list[MigrationStep]:
             return [step]
 
         with EnvironmentContext(config, script, fn=only_this, **options) as environment:
@@ -228,13 +253,13 @@ def _doubles_percents(environment: EnvironmentContext) -> bool:
 
 
 def _check_turn(info: RevisionInfo, found: frozenset[str], direction: Direction) -> None:
-    if direction == "down" and info.id not in found:
+    if direction in BACK and info.id not in found:
         raise RefusedError(
             "M208",
             f"Revision {info.id} is not the last applied one of its change, so it cannot be undone now.",
             "Undo the revisions after it first.",
         )
-    if direction == "up" and (info.id in found or (info.down is not None and info.down not in found)):
+    if direction not in BACK and (info.id in found or (info.down is not None and info.down not in found)):
         done = f"{info.id} is applied already" if info.id in found else f"{info.down} is not the last applied one"
         raise RefusedError(
             "M208",

@@ -39,6 +39,27 @@ PINS: Mapping[str, str] = {
 }
 
 
+# Before PostgreSQL 16 nothing tests a text for a type. Where the Ledger has no function for it yet, a transaction that
+# only reads makes one of its own before it becomes READ ONLY, and rolls it back; without the right to, it does without.
+# A name in a schema that a role may not use is an error to look up, hence the CASE.
+LEDGER_TESTS_INPUT = (
+    "CASE WHEN has_schema_privilege(to_regnamespace('migrator'), 'USAGE')"
+    " THEN to_regprocedure('migrator.is_valid_input(text,text)') IS NOT NULL ELSE false END"
+)
+INPUT_CHECK = "pg_temp.migrator_is_valid_input"
+_FIRST_WITH_INPUT_CHECK = 16_00_00
+_MAKE_INPUT_CHECK = f"""
+DO $make$ BEGIN
+    IF (SELECT NOT {LEDGER_TESTS_INPUT}) THEN
+        EXECUTE $function$ CREATE FUNCTION {INPUT_CHECK}(value text, type text) RETURNS boolean
+            LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $body$
+            BEGIN EXECUTE format('SELECT $1::%s', type) USING value; RETURN true;
+            EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN RETURN false; END $body$ $function$;
+    END IF;
+EXCEPTION WHEN OTHERS THEN NULL;
+END $make$; SET TRANSACTION READ ONLY"""
+
+
 @contextmanager
 def transaction(
     conn: Connection,
@@ -70,7 +91,7 @@ def transaction(
     try:
         xid = _begin(conn, read_only, isolation, settings, ask_xid=reconnect is not None)
         yield conn
-        _commit(conn, xid, reconnect)
+        _commit(conn, xid, reconnect, discard=read_only and _makes_input_check(conn))
     except psycopg.errors.ReadOnlySqlTransaction as error:
         roll_back(conn, error)
         if not read_only:
@@ -168,20 +189,32 @@ def _begin(
 ) -> str | None:
     # READ WRITE is never asked for: a server or role that is read-only by default is so for a
     # reason.
-    mode = ", READ ONLY" if read_only else ""
+    makes = read_only and _makes_input_check(conn)
+    mode = ", READ ONLY" if read_only and not makes else ""
     tail = ", pg_catalog.pg_current_xact_id()::text" if ask_xid else ""
     message = f"BEGIN ISOLATION LEVEL {isolation.upper()}{mode}; {pins(settings)}{tail}"
     found = results(conn, message)
+    if makes:
+        execute(conn, _MAKE_INPUT_CHECK)
     return str(found[-1][0][-1]) if ask_xid else None
 
 
-def _commit(conn: Connection, xid: str | None, reconnect: Callable[[], Connection] | None) -> None:
+def _makes_input_check(conn: Connection) -> bool:
+    return conn.info.server_version < _FIRST_WITH_INPUT_CHECK
+
+
+def _commit(
+    conn: Connection, xid: str | None, reconnect: Callable[[], Connection] | None, *, discard: bool = False
+) -> None:
     if conn.info.transaction_status == TransactionStatus.IDLE:
         raise BugError(
             "M319",
             "A statement ended the transaction it ran in.",
             "Take COMMIT and ROLLBACK out of the SQL.",
         )
+    if discard and conn.info.transaction_status == TransactionStatus.INTRANS:
+        conn.execute("ROLLBACK")  # nothing was written, but for a function of the transaction's own
+        return
     try:
         status = conn.execute("COMMIT").statusmessage
     except psycopg.OperationalError as lost:

@@ -93,5 +93,5 @@ class Archived:
 
 def find(conn: Connection, change: str) -> Archived | None:
     """Find the archive of a change in the Ledger; None where there is none, or one was only begun."""
-    step = steps.find(conn, change, Phase.ARCHIVE, STEP)
+    step = steps.one_of(conn, change, Phase.ARCHIVE, STEP)
     return None if step is None or step.status != "done" else Archived.of_facts(step.undo)

@@ -70,10 +70,13 @@ def prepare(
     search_path: str,
     shapes: Mapping[Relation, Table] | None = None,
     filling: frozenset[Relation] = frozenset(),
+    adopting: frozenset[Relation] = frozenset(),
     blind: bool = False,
 ) -> Prepared:
     """Compile a backfill against the database as it is; `shapes` are tables that are still to be made.
 
+    `adopting` names tables that are there and will be brought over to their shape; while a column of one is missing,
+    its rows are not looked at.
     `filling` names targets of this change whose rows are still to come, so that no foreign key to them is judged.
     `blind` to the Ledger, and to the rows of a target that this role may not read, all is still to come.
     Raises ConfigurationError M111 for a missing source, and what `compile_backfill` raises.
@@ -83,16 +86,18 @@ def prepare(
     found = inventory.tables(conn, {read, relation})
     source, live = found[read], found.get(relation)
     declared = (shapes or {}).get(relation)
+    coming = declared if relation in adopting else None
+    whole = coming is None or live is None or set(coming.names) <= set(live.names)
     stored = ledger and parameters.are_stored(conn, change.name, change.arguments)
     subject = Subject(
         backfill=backfill,
         source=source,
-        target=live or declared or unchecked(backfill, relation),
-        target_exists=live is not None and not (blind and "select" not in inventory.rights(conn, relation)),
+        target=coming or live or declared or unchecked(backfill, relation),
+        target_exists=live is not None and whole and not (blind and "select" not in inventory.rights(conn, relation)),
         doubts=keys.doubts(conn, source, backfill.keys),
         arguments=change.arguments,
         stored_for=change.name if stored else None,
-        unready=_unready(conn, live or declared, filling),
+        unready=_unready(conn, coming or live or declared, filling),
     )
     projection = compile_backfill(subject, catalog_of(conn))
     ours = tuple(provenance.of_target(conn, backfill.target)) if ledger and live is not None else ()

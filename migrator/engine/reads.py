@@ -38,7 +38,7 @@ class Reads:
 def read_by(conn: Connection, projection: Projection, search_path: str) -> Reads:
     """Find what a Projection reads: nothing is executed, in a transaction of its own that only reads."""
     with transaction(conn, read_only=True, search_path=search_path):
-        # Not even planned, for planning evaluates constants; and all in one message, so that no pooler keeps a part.
+        # Not even planned; and all in one message, so that no pooler keeps a part of it.
         _, ((locked,),), _ = results(
             conn,
             f"PREPARE {_NAME} AS {projection.raw()};"

@@ -9,8 +9,10 @@ from migrator.database.server import ServerFacts
 from migrator.engine.prepare import Prepared
 from migrator.hazards import (
     archived_tables,
+    edited_revisions,
     firing_triggers,
     isolation,
+    nothing_moves,
     ownerless_rows,
     risky_ddl,
     unchecked_types,
@@ -18,15 +20,29 @@ from migrator.hazards import (
 )
 from migrator.model.names import Relation
 from migrator.model.step import Hazard
+from migrator.model.verdict import Balance
 
 
 def find(
-    server: ServerFacts, prepared: Sequence[Prepared], revisions: Mapping[str, str] | None = None
+    server: ServerFacts,
+    prepared: Sequence[Prepared],
+    revisions: Mapping[str, str] | None = None,
+    *,
+    edited: Iterable[str] = (),
+    balances: Iterable[Balance] = (),
 ) -> tuple[Hazard, ...]:
-    """Ask every rule; what is said twice is kept once. `revisions` is the SQL of those still to run, by name."""
+    """Ask every rule; what is said twice is kept once.
+
+    `revisions` is the SQL of those still to run, by name; `edited` are those edited after they ran; `balances` foretell
+    where rows go.
+    """
+    skips = (skip for one in prepared for skip in one.projection.backfill.skips)
+    elsewhere = frozenset(one.name for one in skips if one.elsewhere)
     found: Iterable[Hazard] = (
         *isolation.find(server),
+        *edited_revisions.find(edited),
         *risky_ddl.find(revisions or {}, server.major),
+        *nothing_moves.find(balances, elsewhere),
         *(hazard for one in prepared for hazard in unchecked_types.find(one)),
         *(hazard for one in prepared for hazard in unkept_keys.find(one)),
         *(hazard for one in prepared for hazard in ownerless_rows.find(one)),

@@ -8,18 +8,19 @@ from migrator.model.step import Hazard
 
 
 def find(prepared: Prepared) -> list[Hazard]:
-    """Warn where a column is left NULL on which a policy says "or it is NULL"."""
+    """Warn where a column may be left NULL on which a policy says "or it is NULL"."""
     return [
         _hazard(prepared, name, why, policies)
         for name, why in prepared.projection.backfill.missing().items()
-        if not _is_given(prepared, why) and (policies := _policies(prepared, name))
+        if (policies := _policies(prepared, name))
     ]
 
 
-def _is_given(prepared: Prepared, why: Missing) -> bool:
+def _given(prepared: Prepared, why: Missing) -> list[str]:
+    """Name the parameters that are given and can fill the column."""
     given = prepared.change.arguments
-    name = None if why.unless is None else why.unless.parameter.name
-    return name is not None and (name in given.files or given.scalars.get(name) is not None)
+    names = [one.parameter.name for one in why.unless]
+    return [name for name in names if name in given.files or given.scalars.get(name) is not None]
 
 
 def _policies(prepared: Prepared, name: str) -> list[str]:
@@ -28,10 +29,13 @@ def _policies(prepared: Prepared, name: str) -> list[str]:
 
 
 def _hazard(prepared: Prepared, name: str, why: Missing, policies: list[str]) -> Hazard:
-    given = f"give --param {why.unless.parameter.name}=FILE, or " if why.unless else ""
+    given = _given(prepared, why)
+    whom = f"rows that {' and '.join(given)} does not name, with {name} NULL," if given else f"rows with {name} NULL"
+    ways = " or ".join(f"--param {one.parameter.name}=FILE" for one in why.unless)
+    cure = f"name every row in {' or '.join(given)}, or " if given else f"give {ways}, or " if ways else ""
     return Hazard(
         id="H104",
-        what=f"{prepared.projection.target.relation}: rows with {name} NULL are visible to, and can be taken by,"
+        what=f"{prepared.projection.target.relation}: {whom} are visible to, and can be taken by,"
         f" every signed-in user ({', '.join(policies)})",
-        cure=f'{given}drop the "or {name} is null" of these policies',
+        cure=f'{cure}drop the "or {name} is null" of these policies',
     )

@@ -58,14 +58,23 @@ def begin(conn: Connection, lease: Lease, phase: Phase, name: str) -> None:
     )
 
 
-def finish(conn: Connection, lease: Lease, phase: Phase, name: str, *, origin: str = "created") -> None:
-    """Record that a Step is done, and whether it made its objects or found them."""
+def finish(
+    conn: Connection,
+    lease: Lease,
+    phase: Phase,
+    name: str,
+    *,
+    origin: str = "created",
+    undo: Mapping[str, Any] | None = None,
+) -> None:
+    """Record that a Step is done, whether it made its objects or found them, and what its undo will have to know."""
     execute(
         conn,
-        "INSERT INTO migrator.step (change, phase, name, status, origin, run) VALUES (%s, %s, %s, 'done', %s, %s)"
-        " ON CONFLICT (change, phase, name) DO UPDATE SET status = 'done', run = excluded.run, at = now()"
-        " WHERE step.status <> 'done'",
-        (lease.change, phase.value, name, origin, lease.run),
+        "INSERT INTO migrator.step (change, phase, name, status, origin, undo, run)"
+        " VALUES (%s, %s, %s, 'done', %s, %s::jsonb, %s)"
+        " ON CONFLICT (change, phase, name) DO UPDATE SET status = 'done', undo = step.undo || excluded.undo,"
+        " run = excluded.run, at = now() WHERE step.status <> 'done'",
+        (lease.change, phase.value, name, origin, json.dumps(dict(undo or {})), lease.run),
     )
 
 
@@ -98,16 +107,46 @@ def forget_sql(change: str, phase: Phase, name: str) -> str:
     )
 
 
-def find(conn: Connection, change: str, phase: Phase, name: str) -> StepRecord | None:
-    """Find a Step that was begun."""
-    return next((one for one in all_of(conn, change) if one.phase is phase and one.name == name), None)
+def adopt(conn: Connection, lease: Lease, phase: Phase, name: str, undo: Mapping[str, Any]) -> None:
+    """Record that a Step was begun which brings over what is there already, and how each of its acts is undone."""
+    execute(
+        conn,
+        "INSERT INTO migrator.step (change, phase, name, status, origin, undo, run)"
+        " VALUES (%s, %s, %s, 'started', 'adopted', %s::jsonb, %s)"
+        " ON CONFLICT (change, phase, name) DO UPDATE SET undo = excluded.undo, run = excluded.run",
+        (lease.change, phase.value, name, json.dumps(undo), lease.run),
+    )
+
+
+def keep(conn: Connection, change: str, phase: Phase, name: str, what: Mapping[str, Any]) -> None:
+    """Keep something with a Step that is recorded, beside what is kept with it already."""
+    execute(
+        conn,
+        "UPDATE migrator.step SET undo = undo || %s::jsonb WHERE change = %s AND phase = %s AND name = %s",
+        (json.dumps(what), change, phase.value, name),
+    )
+
+
+def mark_act(conn: Connection, change: str, phase: Phase, name: str, at: int, state: str) -> None:
+    """Mark one act of a Step as begun, done or undone."""
+    execute(
+        conn,
+        f"UPDATE migrator.step SET undo = jsonb_set(undo, '{{acts,{int(at)},state}}', to_jsonb(%s::text))"
+        " WHERE change = %s AND phase = %s AND name = %s",
+        (state, change, phase.value, name),
+    )
+
+
+def one_of(conn: Connection, change: str, phase: Phase, name: str) -> StepRecord | None:
+    """Find a Step of a change."""
+    return next((one for one in all_of(conn, change) if (one.phase, one.name) == (phase, name)), None)
 
 
 def begin_undo(conn: Connection, lease: Lease, phases: list[Phase], accepted: Mapping[str, Any]) -> None:
     """Record that the Steps of these phases are being undone, and what was accepted by name."""
     execute(
         conn,
-        "UPDATE migrator.step SET status = 'undoing', undo = %s::jsonb, run = %s"
+        "UPDATE migrator.step SET status = 'undoing', undo = undo || %s::jsonb, run = %s"
         " WHERE change = %s AND phase = ANY (%s)",
         (json.dumps(dict(accepted)), lease.run, lease.change, [one.value for one in phases]),
     )

@@ -39,7 +39,8 @@ class Backfill:
     `merge`: target column(s) by which a row of the new application is recognised; `fill`: columns of such a row that
     are completed where they are NULL. `skip` and `quarantine`: named conditions. `columns`: an Expression for each
     target column. `left_behind`: why a source column is not read.
-    `volatile`: target columns that may differ between runs and are not compared.
+    `volatile`: target columns that may differ between runs and are not compared. `only_if`: a Parameter of type bool;
+    while it is not true, the change goes without this backfill.
     """
 
     source: str
@@ -53,6 +54,7 @@ class Backfill:
     quarantine: Mapping[str, Predicate] = field(default_factory=dict)
     left_behind: Mapping[str, str] = field(default_factory=dict)
     volatile: Names = ()
+    only_if: Parameter | None = None
     name: str = ""
     path: str = ""
     doc: str = ""
@@ -87,6 +89,8 @@ class Backfill:
             found.append("a column of identity or merge is there already and cannot be filled.")
         if set(self.identity) & set(self.volatile):
             found.append("a column of the identity cannot be volatile.")
+        if self.only_if is not None and (not isinstance(self.only_if, Parameter) or self.only_if.kind is not bool):
+            found.append("only_if is no parameter of type bool; write param(…, bool, default=False).")
         return found
 
     @property
@@ -140,8 +144,9 @@ class Backfill:
         return tuple(part for top in tops for part in walk(top))
 
     def parameters(self) -> dict[str, Parameter]:
-        """Name the parameters which the definition reads."""
-        return {part.parameter.name: part.parameter for part in self.parts() if isinstance(part, Given)}
+        """Name the parameters which the definition reads, and the one that says whether it is wanted at all."""
+        read = [part.parameter for part in self.parts() if isinstance(part, Given)]
+        return {one.name: one for one in ([*read, self.only_if] if self.only_if else read)}
 
     def missing(self) -> dict[str, Missing]:
         """Name the columns that are left NULL for a reason."""

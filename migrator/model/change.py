@@ -44,7 +44,9 @@ class Change:
     """One documented schema change: its revisions (by branch label), its backfills, its parameters.
 
     `foreign` says whether rows of a target without provenance are a fault (nobody else writes it) or a count.
-    `archive` names the sources that are put away in the end, `consumers` who must have moved to the new tables before.
+    `left_out` are the backfills that a parameter leaves out. `checks` are SQL that must return no row, `index_checks`
+    queries that must be able to use an index, by their names. `archive` names the sources that are put away in the end,
+    `consumers` who must have moved to the new tables before.
     """
 
     name: str
@@ -53,6 +55,9 @@ class Change:
     database: str = "default"
     foreign: Foreign = "count"
     backfills: tuple[Backfill, ...] = ()
+    left_out: tuple[Backfill, ...] = ()
+    checks: Mapping[str, str] = field(default_factory=dict)
+    index_checks: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Settings] = field(default_factory=dict)
     arguments: Arguments = field(default_factory=Arguments)
     archive: Archive = field(default_factory=Archive)
@@ -87,4 +92,9 @@ class Change:
     def definition_digest(self, backfill: Backfill) -> str:
         """Digest a definition together with the arguments it reads: sha256, hexadecimal."""
         text = "\n".join([backfill.facts(), *self.arguments_of(backfill).digest_lines()])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def checks_digest(self) -> str:
+        """Digest the checks by name and text: sha256, hexadecimal."""
+        text = repr([sorted(self.checks.items()), sorted(self.index_checks.items())])
         return hashlib.sha256(text.encode()).hexdigest()

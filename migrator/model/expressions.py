@@ -6,12 +6,13 @@ Fragments of SQL see the source row: its columns by name, and the row as a whole
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from migrator.model.errors import ConfigurationError
-from migrator.model.parameters import Parameter
+from migrator.model.parameters import File, Parameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,20 @@ class Both(Predicate):
 
 @dataclass(frozen=True, slots=True)
 class Sql(Predicate):
-    """A fragment of SQL over the source row; an expression or a condition. It must read no clock and no chance."""
+    """A fragment of SQL over the source row; an expression or a condition. It must read no clock and no chance.
+
+    `places` are what stands for `{name}` in the text: parameters, expressions or conditions. Nothing else is replaced.
+    """
 
     text: str
+    places: tuple[tuple[str, Expression | Predicate], ...] = ()
+
+    def filled(self, written: Mapping[str, str]) -> str:
+        """Give the text with each of its places written as SQL, in one pass: what is put in is not searched again."""
+        if not self.places:
+            return self.text
+        names = "|".join(re.escape(name) for name, _ in self.places)
+        return re.sub(rf"\{{({names})\}}", lambda found: written[found[1]], self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +90,10 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """NULL with a reason; `unless` names the parameter that can give the value instead."""
+    """NULL with a reason; `unless` names the parameters that can give the value instead, the first that does wins."""
 
     reason: str
-    unless: Given | None = None
+    unless: tuple[Given, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +226,29 @@ class Elsewhere:
     backfill: str
 
 
-def sql(text: str) -> Sql:
-    """Use a fragment of SQL over the source row."""
+def sql(text: str, /, **places: str | Expression | Predicate | Parameter) -> Sql:
+    """Use a fragment of SQL over the source row; `{name}` stands for the parameter or expression given by that name.
+
+    Raises ConfigurationError M110 for an empty text, a name the text does not use, and a file in the place of a value.
+    """
     if not text.strip():
         raise ConfigurationError("M110", "sql() was given an empty fragment.", 'Write for example sql("lower(email)").')
-    return Sql(text)
+    for name, one in places.items():
+        if f"{{{name}}}" not in text:
+            raise ConfigurationError(
+                "M110", f"sql() was given {name}, which its text does not use.", f"Write {{{name}}} where it stands."
+            )
+        if isinstance(one, Parameter) and one.kind is File:
+            raise ConfigurationError(
+                "M110",
+                f"sql() was given the file {one.name} as a value.",
+                "Write given(param(…)) for one of its lines.",
+            )
+    return Sql(text, tuple((name, _in_place(one)) for name, one in places.items()))
+
+
+def _in_place(value: str | Expression | Predicate | Parameter) -> Expression | Predicate:
+    return value if isinstance(value, Predicate) else as_expression(value)
 
 
 def column(name: str, *, absent: str | None = None) -> Column:
@@ -231,9 +261,10 @@ def constant(value: str | float | bool | None) -> Constant:
     return Constant(value)
 
 
-def missing(reason: str, *, unless: Parameter | Given | None = None) -> Missing:
-    """Leave the column NULL, for the reason given, unless a parameter provides the value."""
-    return Missing(reason, Given(unless) if isinstance(unless, Parameter) else unless)
+def missing(reason: str, *, unless: Parameter | Given | tuple[Parameter | Given, ...] = ()) -> Missing:
+    """Leave the column NULL, for the reason given, unless a parameter provides the value; of several, the first."""
+    several = unless if isinstance(unless, tuple) else (unless,)
+    return Missing(reason, tuple(Given(one) if isinstance(one, Parameter) else one for one in several))
 
 
 def given(parameter: Parameter, *, by: str | Expression | None = None) -> Given:
@@ -331,8 +362,10 @@ def children(value: Any) -> tuple[Any, ...]:
             return (tried,)
         case Elsewhere(when, _):
             return (when,)
+        case Sql(_, places):
+            return tuple(one for _, one in places)
         case Missing(_, unless):
-            return () if unless is None else (unless,)
+            return unless
         case Given(_, by):
             return () if by is None else (by,)
         case Lookup(of, _) | Estimated(of, _) | Contains(of, _):

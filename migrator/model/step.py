@@ -150,6 +150,7 @@ class Report:
     sources: tuple[SourceBalance, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    hazards: tuple[Hazard, ...] = ()
     notes: tuple[str, ...] = ()
     next: tuple[str, ...] = ()
 

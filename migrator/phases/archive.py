@@ -62,7 +62,7 @@ class ArchiveTables:
         """Lay the watch, and record that the archive was begun; an earlier watch begins anew."""
         with run.database.connect() as conn:
             relations = self.relations(conn)
-            again = steps.find(conn, self.change.name, self.phase, self.name) is not None
+            again = steps.one_of(conn, self.change.name, self.phase, self.name) is not None
         watching = {"watching": [[one.schema, one.name] for one in relations]}
 
         def look(conn: Connection) -> Sequence[str]:
@@ -75,7 +75,7 @@ class ArchiveTables:
     def unwatch(self, run: Run, *, tries: int | None = None) -> None:
         """Take the watch off, and forget that the archive was begun; one that is done has none."""
         with run.database.connect() as conn:
-            begun = steps.find(conn, self.change.name, self.phase, self.name)
+            begun = steps.one_of(conn, self.change.name, self.phase, self.name)
             if begun is None or begun.status != "started":
                 return
             named = begun.undo.get("watching", [])

@@ -18,6 +18,7 @@ from migrator.engine import sequences
 from migrator.engine.copy import Copy, count_behind
 from migrator.engine.counts import Counts
 from migrator.engine.prepare import Prepared, prepare, record_definition
+from migrator.engine.smoke import smoke
 from migrator.engine.statements import Writing
 from migrator.engine.undo import Undo, Written
 from migrator.ledger import backfills, provenance, steps
@@ -26,7 +27,7 @@ from migrator.model.backfill import Backfill
 from migrator.model.change import Change
 from migrator.model.errors import RefusedError
 from migrator.model.names import Relation, first_schema
-from migrator.model.step import Event, Phase, Preview
+from migrator.model.step import Event, Hazard, Phase, Preview
 from migrator.model.verdict import Verdict
 
 ANALYZE_FROM: Final = 10_000  # rows; fewer do not change a plan
@@ -58,6 +59,16 @@ class CopyRows:
         """Give the Projection's SELECT; a copy takes row locks of its own rows only."""
         sql = () if self.prepared is None else (self.prepared.projection.select(),)
         return Preview(sql=sql, locks="none")
+
+    def smoke(self, run: Run) -> tuple[Hazard, ...]:
+        """Try the target before the first row moves, tell what fails when the application uses it, and keep nothing."""
+        with self._explained(f"trying {self.backfill.target}", run), run.database.connect() as conn:
+            with transaction(conn, read_only=True, search_path=self.search_path):
+                prepared = prepare(conn, self.change, self.backfill, search_path=self.search_path)
+            found = smoke(conn, prepared, self.search_path)
+        for one in found:
+            run.listen(Event(kind="note", phase=self.phase, name=self.name, title=f"{one.id} {one.what}"))
+        return found
 
     def apply(self, run: Run) -> dict[str, int]:
         """Copy what nobody accounts for yet. Raises what `Copy.run` raises, in the user's names."""

@@ -15,10 +15,9 @@ from migrator.database.session import execute, value
 from migrator.ledger import lease, steps
 from migrator.ledger.run import Run
 from migrator.model.change import Settings
-from migrator.model.errors import RefusedError
+from migrator.model.errors import ConfigurationError, MigratorError, RefusedError
 from migrator.model.names import Relation
 from migrator.model.step import Phase, Preview
-from migrator.model.tables import Table
 from migrator.model.verdict import Verdict
 
 
@@ -26,15 +25,13 @@ from migrator.model.verdict import Verdict
 class RunRevision:
     """The Step that runs one revision.
 
-    `shapes` are the tables it creates, as a scratch server showed them, to say how one in the way differs; `accepted`
-    says how many rows of each table may be lost by its undo.
+    `accepted` says how many rows of each table may be lost by its undo.
     """
 
     change: str
     info: RevisionInfo
     directory: Path
     parameters: Mapping[str, Any]
-    shapes: Mapping[Relation, Table] = field(default_factory=dict)
     accepted: Mapping[str, int] = field(default_factory=dict)
     phase: Phase = Phase.EXPAND
 
@@ -64,22 +61,41 @@ class RunRevision:
         return revisions.tables_made(self._sql)
 
     @property
+    def no_way_back(self) -> str:
+        """Why its undo would undo nothing; empty where there is a downgrade that does something.
+
+        One that cannot be read without a database is taken for one that works.
+        """
+        try:
+            back = revisions.offline_sql(self.directory, self.change, self.info.id, self.parameters, "down")
+        except MigratorError as error:
+            missing = error.id == "M206" or isinstance(error.__cause__, NotImplementedError)
+            return "its downgrade is not written" if missing else ""
+        return "" if revisions.says_something(back) else "its downgrade does nothing"
+
+    def refuse_no_way_back(self) -> None:
+        """Raise ConfigurationError M206 where the undo would undo nothing."""
+        if self.no_way_back:
+            raise ConfigurationError(
+                "M206",
+                f"{self.title} cannot be undone: {self.no_way_back}.",
+                f"Write downgrade() in {self.info.path}: it must take away what upgrade() made. Or go back as far as"
+                f" before it: migrator rollback {self.change} --to expand",
+            )
+
+    @property
     def _sql(self) -> str:
         return revisions.offline_sql(self.directory, self.change, self.info.id, self.parameters)
 
     def apply(self, run: Run) -> dict[str, int]:
         """Run it and record it in one transaction which holds the lease.
 
-        An object in the way is compared first, never overwritten.
-
-        Raises RefusedError M209 for a table in the way, with the difference.
+        A table in the way is adopted or refused before (`migrator.phases.adopt`), never overwritten.
         """
-        with run.database.connect() as conn:
-            self.refuse_in_the_way(conn)
 
         def record(conn: Connection) -> None:
             lease.check(conn, run.lease)
-            steps.finish(conn, run.lease, Phase.EXPAND, self.name)
+            steps.finish(conn, run.lease, Phase.EXPAND, self.name, undo={"revision": self.info.digest})
 
         self._retrying(run, revisions.upgrade, record)
         return {}
@@ -122,22 +138,6 @@ class RunRevision:
         """List the tables it would create that are there already."""
         return tuple(one for one in self.makes if inventory.table(conn, one) is not None)
 
-    def refuse_in_the_way(self, conn: Connection) -> None:
-        """Raise RefusedError M209 when a table to be made is there already, naming the difference where it is known."""
-        for made in self.makes:
-            found = inventory.table(conn, made)
-            if found is None:
-                continue
-            declared = self.shapes.get(made)
-            lines = [] if declared is None else differences(declared, found)
-            shape = "another shape" if lines else "the declared columns" if declared else "an unknown shape"
-            raise RefusedError(
-                "M209",
-                "\n  ".join([f"a table {made} of {shape} is in the way; no revision of ours made it.", *lines[:20]]),
-                f"Rename it (ALTER TABLE {made.sql} RENAME TO ...) or drop it if nobody needs it; then run the same"
-                " command again.",
-            )
-
     def _retrying(self, run: Run, act: Callable[..., None], guard: Callable[[Connection], None]) -> None:
         settings = next(iter(run.change.settings.values()), Settings())
 
@@ -159,26 +159,3 @@ class RunRevision:
             relations=[*revisions.tables_locked(self._sql), *self.makes],
             connect=run.database.connect,
         )
-
-
-def differences(declared: Table, found: Table) -> list[str]:
-    """Say how a table differs from its declaration, in the user's names."""
-    lines = []
-    for column in declared.columns:
-        other = found.column(column.name)
-        if other is None:
-            lines.append(f'column "{column.name}" is missing (declared: {column.type.name})')
-        elif other.type.name != column.type.name:
-            lines.append(f'column "{column.name}" is {other.type.name}, declared: {column.type.name}')
-        elif other.not_null != column.not_null:
-            is_now, should = _nullness(other.not_null), _nullness(column.not_null)
-            lines.append(f'column "{column.name}" is {is_now}, declared: {should}')
-    known = set(declared.names)
-    lines += [f'column "{one.name}" is not declared' for one in found.columns if one.name not in known]
-    wanted = {one.columns for one in declared.uniques}
-    missing = sorted(wanted - {one.columns for one in found.uniques})
-    return lines + [f"unique key ({', '.join(one)}) is missing" for one in missing]
-
-
-def _nullness(not_null: bool) -> str:
-    return "NOT NULL" if not_null else "nullable"

@@ -11,9 +11,10 @@ from typing import Any
 from migrator.database.connect import Connection
 from migrator.database.failures import SqlError
 from migrator.database.session import transaction
-from migrator.engine import archived
+from migrator.engine import archived, inventory
 from migrator.engine import balance as balancing
 from migrator.engine.accounts import Counted
+from migrator.engine.checks import run_checks
 from migrator.engine.compare import Compare
 from migrator.engine.isolate import is_row_fault
 from migrator.engine.prepare import Prepared, prepare, source_relation
@@ -63,14 +64,16 @@ class CompareRows:
     @property
     def title(self) -> str:
         """How much is compared."""
-        return f"compare {len(self.change.backfills)} backfills row by row, and balance every source"
+        number = len(self.change.checks) + len(self.change.index_checks)
+        checks = f"; {number} check{'' if number == 1 else 's'}" if number else ""
+        return f"compare {len(self.change.backfills)} backfills row by row, and balance every source{checks}"
 
     def preview(self) -> Preview:
         """Say that it only reads."""
         return Preview(locks="none")
 
     def prove(self, conn: Connection, listen: Listen) -> Proof:
-        """Compare and balance; reads only."""
+        """Compare, balance and check; reads only."""
         with transaction(conn, read_only=True, search_path=self.search_path):
             prepared = prepare_all(conn, self.change, self.search_path)
         reads = all_reads(conn, prepared, self.search_path)
@@ -79,6 +82,8 @@ class CompareRows:
             written = written_to(conn, self.change, self.search_path, reads)
         comparisons = tuple(self._compare(conn, one, listen) for one in prepared if one.recorded is not None)
         balances, sources = balances_of(conn, prepared, self.search_path)
+        with transaction(conn, read_only=True, search_path=self.search_path):
+            as_left = inventory.verdict(conn, self.change.name)
         return Proof(
             comparisons=comparisons,
             balances=balances,
@@ -89,6 +94,8 @@ class CompareRows:
                 *(_compared(one) for one in comparisons),
                 *(_never_ran(one) for one in prepared if one.recorded is None),
                 *verdicts_of(balances, sources),
+                *([] if as_left is None else [as_left]),
+                *run_checks(conn, self.change, _targets(prepared), self.search_path),
             ),
         )
 
@@ -135,6 +142,12 @@ class CompareRows:
             show=self.show,
             progress=progress,
         ).run(conn)
+
+
+def _targets(prepared: Sequence[Prepared]) -> dict[Relation, str]:
+    """Name the tables that rows were moved to."""
+    found = dict.fromkeys(one.projection.target.relation for one in prepared)
+    return {relation: str(relation) for relation in found}
 
 
 def prepare_all(conn: Connection, change: Change, search_path: str) -> tuple[Prepared, ...]:
@@ -256,9 +269,12 @@ def written_to(conn: Connection, change: Change, search_path: str, reads: Reads)
 
 
 def subject(conn: Connection, change: Change, reads: Reads, written: Mapping[str, str]) -> Mapping[str, Any]:
-    """Say what a proof is a proof of: the definitions, what they read, and how often was written to it."""
+    """Say what a proof is of: the definitions, the checks, what is read, how often was written to it, the objects."""
+    tables = inventory.digest(conn, change.name)
     return {
+        **({} if tables is None else {"tables": tables}),
         "definitions": {one.name: change.definition_digest(one) for one in change.backfills},
+        "checks": change.checks_digest(),
         "reads": [[one.schema, one.name] for one in sorted(reads.counted)],
         "uncounted": list(reads.uncounted),
         "writes": dict(written),

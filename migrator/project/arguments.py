@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
 from migrator.model.backfill import Backfill
-from migrator.model.expressions import Defaulted, Given, Missing, children
+from migrator.model.expressions import Defaulted, Given, Missing, Sql, children
 from migrator.model.parameters import Arguments, File, Parameter, Scalar
 from migrator.model.parameters import Mapping as Content
 from migrator.project.faults import Fault, did_you_mean, raise_all, shown
@@ -23,10 +23,14 @@ EXAMPLES: Final = {str: '"text"', int: "10", float: "0.5", bool: "true", File: '
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """A parameter of a change, and whether the change cannot be carried out without it."""
+    """A parameter of a change, and whether the change cannot be carried out without it.
+
+    `needed_if` names parameters that make it needed where one of them is true.
+    """
 
     parameter: Parameter
     needed: bool = False
+    needed_if: frozenset[str] = frozenset()
 
 
 def declare(backfills: Sequence[Backfill], revision_params: Mapping[str, str], *, change: str) -> dict[str, Declared]:
@@ -44,7 +48,12 @@ def declare(backfills: Sequence[Backfill], revision_params: Mapping[str, str], *
                 other = f"{_said(known.parameter)} elsewhere"
                 what = f"it is {_said(parameter)} in {backfill.path}, but {other}."
                 faults.append(Fault(where=name, what=what, cure="Declare it once and share it."))
-            found[name] = Declared(parameter=parameter, needed=known.needed or name in needed)
+            only = {backfill.only_if.name} if backfill.only_if and name in needed else set()
+            found[name] = Declared(
+                parameter=parameter,
+                needed=known.needed or (name in needed and not only),
+                needed_if=known.needed_if | only,
+            )
     raise_all("M106", f"parameters of {change}", faults)
     return found
 
@@ -65,10 +74,12 @@ def resolve(
     scalars: dict[str, Scalar | None] = {}
     files: dict[str, Content] = {}
     faults = list(_unknown([*given, *overrides], declared))
-    for name, one in declared.items():
+    switches_first = sorted(declared.items(), key=lambda pair: pair[1].parameter.kind is not bool)
+    for name, one in switches_first:
         spoken = name in overrides
         value = overrides[name] if spoken else given.get(name, one.parameter.default)
-        made = _value(one, value, Path.cwd() if spoken else root, spoken=spoken)
+        needed = one.needed or any(scalars.get(switch) is True for switch in one.needed_if)
+        made = _value(replace(one, needed=needed), value, Path.cwd() if spoken else root, spoken=spoken)
         if isinstance(made, list):
             faults.extend(made)
         elif isinstance(made, Content):
@@ -77,6 +88,11 @@ def resolve(
             scalars[name] = made
     raise_all("M106", f"parameters of {change}", faults)
     return Arguments(scalars=scalars, files=files)
+
+
+def wants(backfill: Backfill, given: Arguments) -> bool:
+    """Say whether a backfill is part of the change: always, or where its parameter is true."""
+    return backfill.only_if is None or given.scalars.get(backfill.only_if.name) is True
 
 
 def _needed(backfill: Backfill) -> Iterator[str]:
@@ -92,7 +108,7 @@ def _needed(backfill: Backfill) -> Iterator[str]:
 
 
 def _optional(part: Any, child: Given) -> bool:
-    return isinstance(part, Missing) or (isinstance(part, Defaulted) and part.of == child)
+    return isinstance(part, Missing | Sql) or (isinstance(part, Defaulted) and part.of == child)
 
 
 def _facts(parameter: Parameter) -> tuple[type, Scalar | None]:

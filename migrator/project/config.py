@@ -26,7 +26,9 @@ EXAMPLES = {
     "keep": 'keep = "14d"',
     "backfills": 'backfills = ["new_from_old"], the names of files in backfills/',
     "batch_rows": "batch_rows = 10000",
+    "checks": 'checks = { "no empty name" = "SELECT id FROM people WHERE name = \'\'" }',
     "foreign": 'foreign = "count" or foreign = "fault"',
+    "index_checks": 'index_checks = { "people by name" = "SELECT * FROM people WHERE name = \'x\'" }',
     "lock_timeout": 'lock_timeout = "2s" or "500ms"',
     "lock_tries": "lock_tries = 20",
     "quarantine_limit": 'quarantine_limit = 1000 or "none"',
@@ -57,6 +59,17 @@ def period(value: object) -> timedelta:
 
 def _none(value: object) -> object:
     return None if value == "none" else value
+
+
+def _query(value: object) -> object:
+    """Take a query without the semicolon that may end it."""
+    text = value.strip().rstrip(";").strip() if isinstance(value, str) else value
+    if text == "":
+        raise ValueError("holds no SQL")
+    return text
+
+
+Checks = dict[Annotated[str, Field(min_length=1)], Annotated[str, BeforeValidator(_query)]]
 
 
 class Table(BaseModel):
@@ -114,6 +127,8 @@ class ChangeTable(SettingsTable):
     archive: ArchiveTable = ArchiveTable()
     consumers: dict[str, str] = {}
     secret_columns: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    checks: Checks = {}
+    index_checks: Checks = {}
 
 
 class Config(Table):

@@ -161,6 +161,9 @@ def _wrong_elsewhere(backfill: Backfill, loaded: dict[str, Backfill], names: Seq
             other = loaded[wanted].source
             what = f"{rule} names {wanted!r}, whose source is {other}, not {backfill.source}."
             yield Fault(where=where, what=what, cure="Name a backfill of the same source.")
+        elif loaded[wanted].only_if not in {None, backfill.only_if}:
+            what = f"{rule} names {wanted!r}, which a parameter may leave out: nobody would take these rows."
+            yield Fault(where=where, what=what, cure="Give both the same only_if, or leave the rows behind by name.")
 
 
 def _place(file: Path) -> str:

@@ -96,15 +96,20 @@ class Project:
         chosen = settings.resolve(self.config, name, flags or {})
         backfills = definitions.load(self.backfills, table.backfills, change=name)
         declared = arguments.declare(backfills, table.revision_params, change=name)
+        given = arguments.resolve(declared, table.params, params or {}, root=self.root, change=name)
+        wanted = tuple(one for one in backfills if arguments.wants(one, given))
         return Change(
             name=name,
             title=table.title,
             guide=table.guide,
             database=table.database,
             foreign=table.foreign,
-            backfills=backfills,
+            backfills=wanted,
+            left_out=tuple(one for one in backfills if one not in wanted),
+            checks=table.checks,
+            index_checks=table.index_checks,
             settings=chosen,
-            arguments=arguments.resolve(declared, table.params, params or {}, root=self.root, change=name),
+            arguments=given,
             archive=archiving.resolve(name, table.archive, backfills),
             consumers=dict(table.consumers),
         )

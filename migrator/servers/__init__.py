@@ -4,7 +4,7 @@ A launcher over whatever PostgreSQL binaries there are, because the ready-made o
 to run as root or open root's home to everyone on the way.
 """
 
-from migrator.servers.binaries import Binaries, find, find_all
+from migrator.servers.binaries import Binaries, find, find_all, find_dump
 from migrator.servers.postgres import Postgres
 
-__all__ = ["Binaries", "Postgres", "find", "find_all"]
+__all__ = ["Binaries", "Postgres", "find", "find_all", "find_dump"]

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,10 +37,14 @@ class Binaries:
     version: str
     origin: str
 
+    def has(self, name: str) -> bool:
+        """Whether a program is there: the servers of some packages come without `pg_dump`."""
+        return os.access(self.directory / name, os.X_OK)
+
     def program(self, name: str) -> Path:
         """Say where a program such as `pg_dump` is, or which installation lacks it."""
         path = self.directory / name
-        if not os.access(path, os.X_OK):
+        if not self.has(name):
             raise ServerError(
                 "M322",
                 f"PostgreSQL {self.version} in {self.directory} has no program {name}",
@@ -48,9 +53,15 @@ class Binaries:
         return path
 
 
-def find() -> Binaries:
-    """Choose the PostgreSQL to use: the first that `find_all` finds."""
-    for binaries in find_all():
+def find(major: int | None = None) -> Binaries:
+    """Choose the PostgreSQL to use: one of a major version where one is there, else the first that `find_all` finds.
+
+    One that MIGRATOR_PG_BINDIR names is used whatever its version.
+    """
+    found = list(find_all() if major is not None else islice(find_all(), 1))
+    named = bool(os.environ.get(BINDIR_VARIABLE))
+    alike = [one for one in found if one.major == major]
+    for binaries in found if named else [*alike, *found]:
         return binaries
     raise ServerError(
         "M320",
@@ -60,6 +71,16 @@ def find() -> Binaries:
         "Install the extra `demo` (pip install 'pg-migrator[demo]'), or point"
         f" {BINDIR_VARIABLE} to the bin directory of a PostgreSQL.",
     )
+
+
+def find_dump(major: int) -> Path:
+    """Find a `pg_dump` for servers of a major version: of the same one, else the newest; it cannot read newer servers.
+
+    Raises ServerError M322 where no installation has one, and what `find` raises.
+    """
+    complete = [one for one in find_all() if one.has("pg_dump")]
+    best = max(complete, key=lambda one: (one.major == major, one.major), default=None)
+    return (best or find(major)).program("pg_dump")
 
 
 def find_all() -> Iterator[Binaries]:
@@ -75,14 +96,14 @@ def find_all() -> Iterator[Binaries]:
         yield binaries
     for directory, origin in _candidates():
         resolved = directory.resolve()
-        if resolved not in seen and (found := _look(resolved, origin)):
+        if resolved not in seen and (found := look(resolved, origin)):
             seen.add(resolved)
             yield found
 
 
 def _chosen(directory: Path) -> Binaries:
     """Take the directory that the environment names, or say why it will not do."""
-    if found := _look(directory.resolve(), f"named by {BINDIR_VARIABLE}"):
+    if found := look(directory.resolve(), f"named by {BINDIR_VARIABLE}"):
         return found
     raise ServerError(
         "M321",
@@ -113,7 +134,7 @@ def _in_wheel(package: str, place: str) -> Iterator[tuple[Path, str]]:
         yield Path(location, place), f"from the Python package {package.replace('_', '-')}"
 
 
-def _look(directory: Path, origin: str) -> Binaries | None:
+def look(directory: Path, origin: str) -> Binaries | None:
     """Describe the PostgreSQL in a directory, if one is there and runs."""
     postgres = directory / "postgres"
     if not all(os.access(path, os.X_OK) for path in (postgres, directory / "initdb")):

@@ -52,6 +52,12 @@ class Facts:
         """Whether an archive was begun and did not end, so that its watch may still stand on the tables."""
         return any(one.phase is Phase.ARCHIVE and one.status == "started" for one in self.steps)
 
+    @property
+    def edited(self) -> tuple[str, ...]:
+        """The applied revisions whose file is another one now than it was when it was applied."""
+        ran_by = {one.name: one.undo.get("revision") for one in self.steps if one.phase is Phase.EXPAND}
+        return tuple(one.id for one in self.revisions if ran_by.get(one.id) not in {None, one.digest})
+
     def done(self, phase: Phase, name: str) -> bool:
         """Whether a Step is recorded as done."""
         return any(one.phase is phase and one.name == name and one.status == "done" for one in self.steps)
@@ -63,7 +69,8 @@ class Facts:
             return State.UNDOING
         if self.archived is not None:
             return State.ARCHIVED
-        if not self.applied and self.revisions:
+        begun = any(one.phase is Phase.EXPAND for one in self.steps)
+        if not self.applied and self.revisions and not begun:
             return State.NEW
         if len(self.applied) < len(self.revisions):
             return State.EXPANDING

@@ -18,7 +18,7 @@ from migrator.model.names import Relation, literal
 from migrator.model.step import Refusal, State
 from migrator.phases import archive as archiving
 from migrator.phases.archive import ArchiveTables
-from migrator.phases.verify import written_to
+from migrator.phases.verify import uncounted, written_to
 from migrator.workflow.desk import Desk
 from migrator.workflow.facts import Facts
 
@@ -59,7 +59,7 @@ def closed(conn: Connection, desk: Desk, facts: Facts, step: ArchiveTables) -> t
 
 
 def _unproven(facts: Facts, desk: Desk) -> Iterator[Refusal]:
-    if facts.state is State.VERIFIED:
+    if facts.state is State.VERIFIED or _held_for_its_run(facts):
         return
     name = desk.change.name
     why = "it was never verified"
@@ -69,6 +69,12 @@ def _unproven(facts: Facts, desk: Desk) -> Iterator[Refusal]:
     yield Refusal(
         id="M430", what=f"{name} is {facts.state}, not verified: {why}.", cure=f"First: migrator apply {name}"
     )
+
+
+def _held_for_its_run(facts: Facts) -> bool:
+    """Say whether the newest proof held, but for its run alone: an archive makes one of its own, under the watch."""
+    proof = facts.proof
+    return facts.state is State.COPIED and proof is not None and proof.proven and bool(uncounted(proof))
 
 
 def _unfinished(conn: Connection, desk: Desk, facts: Facts) -> Iterator[Refusal]:

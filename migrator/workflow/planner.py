@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from migrator.engine.prepare import Prepared
 from migrator.engine.reads import Reads
@@ -12,6 +13,8 @@ from migrator.model.change import Change
 from migrator.model.step import Hazard, Phase, Plan, PlannedStep, State
 from migrator.model.verdict import Balance, SourceBalance
 from migrator.workflow.facts import Facts
+
+CAN_BE_UNDONE: Final = "every step can be undone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,7 @@ class Foretold:
     reads: tuple[Reads, ...] = ()
     hazards: tuple[Hazard, ...] = ()
     notes: tuple[str, ...] = ()
+    one_way: tuple[str, ...] = ()
 
 
 def make_plan(
@@ -47,7 +51,7 @@ def make_plan(
         left_behind={one.name: dict(one.left_behind) for one in change.backfills if one.left_behind},
         unread=_unread(foretold.prepared),
         reads=_reads(foretold),
-        undo=("every step can be undone",),
+        undo=(*foretold.one_way, "every other step can be undone") if foretold.one_way else (CAN_BE_UNDONE,),
         notes=(*foretold.notes, *facts.strangers),
         bytes_needed=_bytes_needed(foretold.prepared),
         dry_run=dry_run,

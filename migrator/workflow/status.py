@@ -86,5 +86,6 @@ def _reasons(facts: Facts, held: int) -> tuple[str, ...]:
         )
     if held:
         found.append(f"{held:,} rows wait in quarantine")
+    found += [f"revision {one} was edited after it was applied (H130)" for one in facts.edited]
     found += facts.strangers
     return tuple(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from migrator.database import inventory
@@ -18,11 +18,13 @@ from migrator.model.step import Losses, Phase, Report, State, StepReport
 from migrator.model.tables import Table
 from migrator.phases.backfill import CopyRows
 from migrator.phases.verify import CompareRows
+from migrator.workflow.adoption import acts_done, refuse_rows, tables_found
 from migrator.workflow.archive_step import archive_step
 from migrator.workflow.desk import Desk
+from migrator.workflow.expanding import expand_steps, revision_steps
 from migrator.workflow.facts import Facts
 from migrator.workflow.runner import take_back
-from migrator.workflow.use_cases import facts_of, reading, revision_steps, running
+from migrator.workflow.use_cases import facts_of, reading, running
 
 BACK_TO = (None, Phase.EXPAND, Phase.BACKFILL, Phase.VERIFY)
 EXAMPLES = 5
@@ -60,7 +62,8 @@ def rollback(
     `to` is the phase that stays done.
 
     Raises RefusedError M412 when rows of the application would be lost that were not accepted by name: `lose` holds
-    sentences like "7 rows of video_jobs", `keep_new` leaves these rows and their tables. Killed, it goes on.
+    sentences like "7 rows of video_jobs", `keep_new` leaves these rows and their tables. Killed, it goes on. Raises
+    ConfigurationError M206, before anything is undone, where a revision that was applied has no way back.
     """
     if to not in BACK_TO:
         raise UsageError("M109", f"rollback cannot go back to {to}.", "Choose expand, backfill, verify, or nothing.")
@@ -72,6 +75,8 @@ def rollback(
         found = _losses(conn, desk, facts, to)
         accepted = _accepted(found, facts, keep_new=keep_new, lose=lose)
         _refuse_losses(desk, found, accepted)
+        if to is None and not accepted.keep_new:
+            _refuse_too_wide(conn, desk, facts)
         with running(desk, "rollback", listen) as (run, looking):
             done = _back(desk, run, facts_of(looking, desk), to, found, accepted)
             return _report(desk, facts_of(looking, desk), done)
@@ -88,6 +93,10 @@ def _back(
         going.remove(Phase.EXPAND)
     if not going:
         return done
+    if Phase.EXPAND in going:
+        for step in revision_steps(desk, facts):
+            if step.name in facts.applied:
+                step.refuse_no_way_back()
     _begin(run, going, accepted)
     if Phase.VERIFY in going:
         done += _unverify(desk, run, facts)
@@ -139,7 +148,8 @@ def _uncopy(desk: Desk, run: Run, facts: Facts, accepted: Accepted) -> list[Step
 
 def _unexpand(desk: Desk, run: Run, facts: Facts, found: Sequence[Losses]) -> list[StepReport]:
     accepted = {one.target: one.foreign for one in found}
-    back = [one for one in reversed(revision_steps(desk, facts)) if one.name in facts.applied]
+    begun = {one.name for one in facts.steps if one.phase is Phase.EXPAND and one.origin == "adopted"}
+    back = [one for one in reversed(expand_steps(desk, facts)) if one.name in facts.applied or one.name in begun]
     done = [take_back(replace(step, accepted=accepted), run) for step in back]
     with run.database.connect() as conn, run.writing(conn):
         steps.forget(conn, desk.change.name, Phase.EXPAND)
@@ -197,10 +207,34 @@ def _losses(conn: Connection, desk: Desk, facts: Facts, to: Phase | None) -> tup
         written = _written(conn, desk, facts)
         dropped = _dropped(conn, desk, facts) if to is None else {}
         relations = dict.fromkeys([*dropped, *(one.target.relation for one in written)])
-        return tuple(
-            _loss(conn, relation, [one for one in written if one.target.relation == relation], dropped.get(relation))
-            for relation in relations
+        return (
+            *(
+                _loss(
+                    conn, relation, [one for one in written if one.target.relation == relation], dropped.get(relation)
+                )
+                for relation in relations
+            ),
+            *(_values(conn, facts, written) if to is None else ()),
         )
+
+
+def _values(conn: Connection, facts: Facts, written: Sequence[Written]) -> Iterator[Losses]:
+    """Count the rows, ours aside, that have a value in a column which was added to a table that was there."""
+    for wanted in (one for act in acts_done(facts.steps) for one in act.loses):
+        ours = _not_ours([one for one in written if one.target.relation == wanted.relation])
+        number = value(conn, f"SELECT count(*) FROM {wanted.relation.sql} AS t WHERE {wanted.where} AND {ours}")
+        yield Losses(target=f"{wanted.relation} {wanted.what}", foreign=int(number))
+
+
+def _refuse_too_wide(conn: Connection, desk: Desk, facts: Facts) -> None:
+    """Refuse to go back to a narrower type while the application's rows hold values that it does not."""
+    with reading(conn, desk):
+        written = _written(conn, desk, facts)
+        also = {
+            one.target.relation: _not_ours([each for each in written if each.target.relation == one.target.relation])
+            for one in written
+        }
+        refuse_rows(conn, [one for act in acts_done(facts.steps) for one in act.first_back], "M218", also)
 
 
 def _written(conn: Connection, desk: Desk, facts: Facts) -> list[Written]:
@@ -214,9 +248,10 @@ def _written(conn: Connection, desk: Desk, facts: Facts) -> list[Written]:
 
 
 def _dropped(conn: Connection, desk: Desk, facts: Facts) -> dict[Relation, Table]:
-    """Find the tables that the downgrades will drop."""
+    """Find the tables that the downgrades will drop; one that was there before the change is not among them."""
     made = [one for step in revision_steps(desk, facts) if step.name in facts.applied for one in step.makes]
-    return inventory.tables(conn, made) if made else {}
+    there = tables_found(facts.steps)
+    return inventory.tables(conn, [one for one in made if one not in there])
 
 
 def _loss(conn: Connection, relation: Relation, written: Sequence[Written], dropped: Table | None) -> Losses:
@@ -236,11 +271,7 @@ def _loss(conn: Connection, relation: Relation, written: Sequence[Written], drop
 
 def _foreign(conn: Connection, table: Table, written: Sequence[Written]) -> tuple[int, tuple[str, ...]]:
     """Count the rows that we did not insert, and name the first of them by primary key."""
-    ours = " AND ".join(
-        f"NOT EXISTS (SELECT FROM {one.recorded.provenance} AS v WHERE v.kind = 'moved' AND {one.same_row('v', 't')})"
-        for one in written
-    )
-    where = f"FROM {table.relation.sql} AS t WHERE {ours or 'true'}"
+    where = f"FROM {table.relation.sql} AS t WHERE {_not_ours(written)}"
     number = int(value(conn, f"SELECT count(*) {where}"))
     primary = next((one.columns for one in table.uniques if one.primary), ())
     if not number or not primary:
@@ -250,13 +281,35 @@ def _foreign(conn: Connection, table: Table, written: Sequence[Written]) -> tupl
     return number, tuple(str(one) for (one,) in rows(conn, f"SELECT {texts} {where} ORDER BY {key} LIMIT {EXAMPLES}"))
 
 
+def _not_ours(written: Sequence[Written]) -> str:
+    """Write the condition that a row `t` is none that we inserted."""
+    return " AND ".join(
+        [
+            "true",
+            *(
+                f"NOT EXISTS (SELECT FROM {one.recorded.provenance} AS v"
+                f" WHERE v.kind = 'moved' AND {one.same_row('v', 't')})"
+                for one in written
+            ),
+        ]
+    )
+
+
 def _refuse_unknown(conn: Connection, desk: Desk) -> None:
-    """Refuse while the Ledger knows a backfill of this change whose definition is gone."""
+    """Refuse while the Ledger knows a backfill of this change whose definition is gone, or is left out."""
     if value(conn, "SELECT pg_catalog.to_regclass('migrator.backfill') IS NULL"):
         return
     known = {one.name for one in desk.change.backfills}
     recorded = rows(conn, "SELECT name FROM migrator.backfill WHERE change = %s", (desk.change.name,))
     gone = [str(name) for (name,) in recorded if name not in known]
+    switches = {one.name: one.only_if.name for one in desk.change.left_out if one.only_if is not None}
+    if off := [name for name in gone if name in switches]:
+        raise UsageError(
+            "M130",
+            f"{', '.join(off)} moved rows, and is left out now: parameter {switches[off[0]]} is not true.",
+            f"Let it take part, so that it can be undone:    migrator rollback {desk.change.name}"
+            f" {' '.join(dict.fromkeys(f'--param {switches[name]}=true' for name in off))}",
+        )
     if gone:
         raise UsageError(
             "M408",

@@ -10,22 +10,36 @@ from migrator import hazards
 from migrator.database.connect import Connection
 from migrator.database.failures import SqlError
 from migrator.database.session import transaction
+from migrator.engine import inventory
 from migrator.engine.prepare import Prepared, prepare, target_relation
 from migrator.engine.projection.purity import words
 from migrator.engine.reads import read_by
 from migrator.ledger import install, lease
 from migrator.ledger.run import Listen, Run, Step
 from migrator.model.backfill import Backfill
+from migrator.model.change import Change
 from migrator.model.errors import MigratorError, RefusedError, UsageError
 from migrator.model.expressions import Sql
-from migrator.model.step import Event, Phase, Plan, Report, State, StepReport
+from migrator.model.names import Relation
+from migrator.model.step import Event, Hazard, Phase, Plan, Report, State, StepReport
 from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
+from migrator.phases.adopt import AdoptRevision
 from migrator.phases.backfill import CopyRows
 from migrator.phases.catchup import CatchUpRows
 from migrator.phases.expand import RunRevision
 from migrator.phases.verify import CompareRows, Proof, balances_of, record, verdicts_of
+from migrator.workflow.adoption import ExpandStep, fitted
 from migrator.workflow.archive_step import archive_step, foreseen
 from migrator.workflow.desk import Desk
+from migrator.workflow.expanding import (
+    applied_steps,
+    expand_steps,
+    is_blocked,
+    not_looked_at,
+    pending_steps,
+    take_inventory,
+    to_be_brought_over,
+)
 from migrator.workflow.facts import Facts, gather
 from migrator.workflow.planner import Foretold, make_plan
 from migrator.workflow.runner import take
@@ -51,26 +65,38 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
         if declared.refused is not None and declared.refused.id in SPEAKING:
             raise declared.refused
         with reading(conn, desk):
-            prepared = _prepare(conn, desk, facts, declared, blind=blind)
+            pending: list[ExpandStep] = [*pending_steps(desk, facts)]
+            if not blind:  # to whom everything seems to be still to come, and may not look at what is there
+                pending = fitted(conn, pending_steps(desk, facts), declared, facts.steps, facts.server.major)
+            prepared = _prepare(conn, desk, facts, declared, adopting=to_be_brought_over(pending), blind=blind)
             putting_away = facts.state is State.VERIFIED and bool(desk.change.archive.tables)
             archive, following = foreseen(conn, desk, facts) if putting_away else (archive_step(desk), ())
         balances, sources = balances_of(conn, prepared, desk.database.search_path) if count else ((), ())
         reads = tuple(read_by(conn, one.projection, desk.database.search_path) for one in prepared)
     unchecked = declared.reason and not all(one.checked for one in prepared)
-    revisions = revision_steps(desk, facts, declared)
-    pending = {one.title: "\n".join(one.preview().sql) for one in revisions if one.name not in facts.applied}
+    adopted = [one for one in pending if isinstance(one, AdoptRevision)]
+    runnable = [one for one in (*applied_steps(desk, facts), *pending) if isinstance(one, RunRevision)]
+    run = {one.title: "\n".join(one.preview().sql) for one in pending if isinstance(one, RunRevision)}
     foretold = Foretold(
         prepared=prepared,
         balances=balances,
         sources=sources,
         reads=reads,
-        hazards=(*hazards.find(facts.server, prepared, pending), *following),
+        hazards=(
+            *(hazard for one in adopted for hazard in one.hazards),
+            *hazards.find(facts.server, prepared, run, edited=facts.edited, balances=balances),
+            *following,
+        ),
+        one_way=tuple(f"{one.title} cannot be undone: {one.no_way_back}" for one in runnable if one.no_way_back),
         notes=(
             *((f"types unchecked: {declared.reason}",) if unchecked else ()),
             *((BLIND,) if blind else ()),
+            *(note for one in adopted for note in one.notes),
+            *not_looked_at(prepared, to_be_brought_over(pending)),
+            *_left_out(desk.change),
         ),
     )
-    made: list[Step] = [*revisions, *_copies(desk, prepared), _comparison(desk)]
+    made: list[Step] = [*applied_steps(desk, facts), *pending, *_copies(desk, prepared), _comparison(desk)]
     made += [archive] if putting_away else []
     return make_plan(desk.change, desk.database.shown, facts, made, foretold, dry_run=dry_run)
 
@@ -79,7 +105,7 @@ def _archived_plan(desk: Desk, facts: Facts, *, dry_run: bool) -> Plan:
     """Plan a change whose sources are archived: every Step is done, and nothing is left to be read."""
     path = desk.database.search_path
     copies = [CopyRows(change=desk.change, backfill=one, search_path=path) for one in desk.change.backfills]
-    made: list[Step] = [*revision_steps(desk, facts), *copies, _comparison(desk), archive_step(desk)]
+    made: list[Step] = [*expand_steps(desk, facts), *copies, _comparison(desk), archive_step(desk)]
     return make_plan(desk.change, desk.database.shown, facts, made, Foretold(), dry_run=dry_run)
 
 
@@ -98,21 +124,25 @@ def apply(
         known = ", ".join(one.name for one in desk.change.backfills)
         raise UsageError("M103", f"{desk.change.name} has no backfill {only!r}.", f"It has: {known}.")
     with desk.explained(f"applying {desk.change.name}"):
-        _foresee(desk, to, scratch=foresee)
+        declared = _foresee(desk, to, scratch=foresee)
         install_ledger(desk)
         with running(desk, f"apply --to {to}", listen) as (run, conn):
             facts = facts_of(conn, desk)
             refuse_undoing(desk, facts)
             if facts.state is State.ARCHIVED:
                 return _report(desk, "apply", facts, [])
-            done = _expand(desk, run, facts)
+            drifted, found = inventory.drift(conn, desk.change.name), list[Hazard]()
+            done = _expand(desk, run, facts, declared)
+            take_inventory(desk, run, conn, facts, drifted, expanded=bool(done))
             if to is not Phase.EXPAND:
-                done += _backfill(desk, run, facts, only)
+                done += _backfill(desk, run, facts, only, found)
             if to is not Phase.VERIFY or only is not None:
-                return _report(desk, "apply", facts_of(conn, desk), done)
-            if not done and facts.state is State.VERIFIED:
-                return _report(desk, "apply", facts, [])
-            return _verified(desk, run, conn, done, facts)
+                report = _report(desk, "apply", facts_of(conn, desk), done)
+            elif not done and facts.state is State.VERIFIED:
+                report = _report(desk, "apply", facts, [])
+            else:
+                report = _verified(desk, run, conn, done, facts)
+            return replace(report, hazards=tuple(found))
 
 
 def refuse_undoing(desk: Desk, facts: Facts) -> None:
@@ -143,23 +173,33 @@ def _refuse_archived(desk: Desk, facts: Facts) -> None:
     )
 
 
-def _foresee(desk: Desk, to: Phase, *, scratch: bool) -> None:
-    """Raise what is known to fail, while nothing is written yet."""
+def _foresee(desk: Desk, to: Phase, *, scratch: bool) -> Declared:
+    """Raise what is known to fail, while nothing is written yet; give what the pending revisions declare."""
     with desk.database.connect() as conn:
         facts = facts_of(conn, desk)
         if facts.undoing or facts.state is State.ARCHIVED:
-            return
-        pending = [one for one in revision_steps(desk, facts) if one.name not in facts.applied]
-        blocked = any(one.in_the_way(conn) for one in pending)
+            return Declared()
+        pending = pending_steps(desk, facts)
+        blocked = is_blocked(conn, facts, pending)
         declared = _declared(desk, facts) if scratch or blocked else Declared()
-        for step in pending:
-            replace(step, shapes=declared.shapes).refuse_in_the_way(conn)
+        with reading(conn, desk):
+            fit = fitted(conn, pending, declared, facts.steps, facts.server.major)
         if to is Phase.EXPAND:
-            return
+            return declared
         made = {relation.name for step in pending for relation in step.makes}
         judged = tuple(one for one in desk.change.backfills if not _reads(one, made))
         with reading(conn, desk):
-            _prepare(conn, desk, facts, declared, only=judged)
+            _prepare(conn, desk, facts, declared, adopting=to_be_brought_over(fit), only=judged)
+    return declared
+
+
+def _left_out(change: Change) -> tuple[str, ...]:
+    """Say which backfills a parameter leaves out."""
+    return tuple(
+        f"{one.name} is left out: give --param {one.only_if.name}=true to let it take part"
+        for one in change.left_out
+        if one.only_if is not None
+    )
 
 
 def _reads(backfill: Backfill, tables: Collection[str]) -> bool:
@@ -186,10 +226,12 @@ def verify_counts(desk: Desk) -> Report:
     return _report(desk, "verify-counts", facts, [], balances=balances, sources=sources, verdicts=verdicts)
 
 
-def verify(desk: Desk, *, show: int = 20, listen: Listen) -> Report:
+def verify(desk: Desk, *, show: int = 20, accept: Sequence[str] = (), listen: Listen) -> Report:
     """Prove a change row by row, and record the proof where there is a Ledger we may write to.
 
-    Raises RefusedError M406 before expand: there is nothing to compare with yet; M438 when archived.
+    `accept` names objects of the tables that differ from what expand left, and are as they should be.
+    Raises RefusedError M406 before expand: there is nothing to compare with yet; M438 when archived; UsageError M215
+    for a name in `accept` of nothing that differs.
     """
     with desk.explained(f"verifying {desk.change.name}"), desk.database.connect() as conn:
         facts = facts_of(conn, desk)
@@ -200,6 +242,10 @@ def verify(desk: Desk, *, show: int = 20, listen: Listen) -> Report:
                 f"{desk.change.name} is {facts.state}: there is nothing to compare yet.",
                 f"First: migrator apply {desk.change.name}",
             )
+        if accept:
+            with lease.hold(desk.database, desk.change.name, "verify") as held, transaction(conn):
+                lease.check(conn, held)
+                inventory.accept(conn, desk.change.name, accept)
         proof = _comparison(desk, show).prove(conn, listen)
         made_by, notes = _record_proof(conn, desk, facts, proof)
         state = facts_of(conn, desk, run=made_by)
@@ -245,26 +291,11 @@ def reading(conn: Connection, desk: Desk) -> AbstractContextManager[Connection]:
     return transaction(conn, read_only=True, isolation="repeatable read", search_path=desk.database.search_path)
 
 
-def revision_steps(desk: Desk, facts: Facts, declared: Declared | None = None) -> list[RunRevision]:
-    """List the Steps that run the change's revisions, from base to head."""
-    shapes = {} if declared is None else declared.shapes
-    return [
-        RunRevision(
-            change=desk.change.name,
-            info=info,
-            directory=desk.project.revisions,
-            parameters=desk.revision_parameters,
-            shapes=shapes,
-        )
-        for info in facts.revisions
-    ]
-
-
 def _declared(desk: Desk, facts: Facts) -> Declared:
     """Look at what pending revisions will make; nothing is started where none is pending."""
     if len(facts.applied) == len(facts.revisions):
         return Declared()
-    return declare(desk, facts.applied)
+    return declare(desk, facts.applied, facts.server.major)
 
 
 def _prepare(
@@ -273,6 +304,7 @@ def _prepare(
     facts: Facts,
     declared: Declared,
     *,
+    adopting: frozenset[Relation] = frozenset(),
     blind: bool = False,
     only: Sequence[Backfill] | None = None,
 ) -> tuple[Prepared, ...]:
@@ -281,7 +313,16 @@ def _prepare(
         target_relation(conn, one, path) for one in desk.change.backfills if not facts.done(Phase.BACKFILL, one.name)
     )
     return tuple(
-        prepare(conn, desk.change, one, search_path=path, shapes=declared.shapes, filling=filling, blind=blind)
+        prepare(
+            conn,
+            desk.change,
+            one,
+            search_path=path,
+            shapes=declared.shapes,
+            filling=filling,
+            adopting=adopting,
+            blind=blind,
+        )
         for one in (desk.change.backfills if only is None else only)
     )
 
@@ -298,23 +339,26 @@ def _comparison(desk: Desk, show: int = 20) -> CompareRows:
     return CompareRows(change=desk.change, search_path=desk.database.search_path, show=show)
 
 
-def _expand(desk: Desk, run: Run, facts: Facts) -> list[StepReport]:
-    pending = [one for one in revision_steps(desk, facts) if one.name not in facts.applied]
-    if not pending:
-        return []
-    with desk.database.connect() as conn:
-        if any(step.in_the_way(conn) for step in pending):
-            declared = declare(desk, facts.applied)
-            pending = [one for one in revision_steps(desk, facts, declared) if one.name not in facts.applied]
-    return [take(step, run) for step in pending]
+def _expand(desk: Desk, run: Run, facts: Facts, declared: Declared) -> list[StepReport]:
+    """Run or adopt each pending revision, judged by what is there when its turn has come."""
+    done = []
+    for step in pending_steps(desk, facts):
+        with desk.database.connect() as conn:
+            if not declared.whole and is_blocked(conn, facts, [step]):
+                declared = declare(desk, facts.applied, facts.server.major)
+            (fit,) = fitted(conn, [step], declared, facts.steps, facts.server.major)
+        done.append(take(fit, run))
+    return done
 
 
-def _backfill(desk: Desk, run: Run, facts: Facts, only: str | None) -> list[StepReport]:
+def _backfill(desk: Desk, run: Run, facts: Facts, only: str | None, found: list[Hazard]) -> list[StepReport]:
+    """Take the copies; what the smoke test of a target finds is added to `found` before its first row moves."""
     done = []
     for backfill in desk.change.backfills:
         if only is not None and backfill.name != only:
             continue
         step = CopyRows(change=desk.change, backfill=backfill, search_path=desk.database.search_path)
+        found += step.smoke(run)
         report = take(step, run)
         if report.detail or not facts.done(Phase.BACKFILL, backfill.name):
             done.append(report)

@@ -12,10 +12,11 @@ import pytest
 
 from migrator.demo.output_type_tables import build_legacy
 from migrator.model.step import Phase, State
-from migrator.workflow import archiving, use_cases
+from migrator.workflow import archiving
 from migrator.workflow.desk import open_desk
 from tests.support.archives import everything, put_away
-from tests.support.projects import back, execute, rows_of, silent
+from tests.support.projects import back, execute, rows_of
+from tests.support.studio import settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,7 +73,7 @@ def copies(database_from: Copies, anon: str) -> Iterator[Callable[[], str]]:
 def archived(url: str) -> None:
     """Carry the documented change out as far as its archive."""
     desk = open_desk(CHANGE, config=ROOT, url=url)
-    assert State.VERIFIED is use_cases.apply(desk, listen=silent).state
+    settle(desk)
     archiving.put_consumers(desk, tuple(desk.change.consumers), "new", "all eight pages")
     assert 8 == len(archiving.consumers(desk))
     report = put_away(desk)

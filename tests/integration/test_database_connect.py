@@ -14,13 +14,14 @@ from migrator.database.connect import Connection, Database
 from migrator.database.session import execute, value
 from migrator.model.errors import MigratorError, UsageError, WorldError
 from migrator.servers import Postgres
+from tests.support.databases import Server, beside
 
 
 @pytest.fixture(scope="module")
-def strict() -> Iterator[Postgres]:
+def strict(server: Server) -> Iterator[Postgres]:
     """Start a server that asks for passwords."""
-    with Postgres.start(settings={"max_connections": "6"}) as server:
-        with closing(Database(url=server.url()).connect()) as conn:
+    with Postgres.start(beside(server), settings={"max_connections": "6"}) as private:
+        with closing(Database(url=private.url()).connect()) as conn:
             execute(conn, "CREATE ROLE \"O'Brien\" LOGIN PASSWORD 'right%40'")
             execute(conn, "CREATE ROLE crowded LOGIN CONNECTION LIMIT 0")
             execute(conn, "CREATE ROLE nologin NOLOGIN")
@@ -34,7 +35,7 @@ def strict() -> Iterator[Postgres]:
                 "host all O'Brien 127.0.0.1/32 scram-sha-256\n"
             )
             execute(conn, "SELECT pg_reload_conf()")
-        yield server
+        yield private
 
 
 def address(server: Postgres, login: str, database: str = "postgres") -> str:

@@ -1,4 +1,4 @@
-"""What is read from the catalog, on every PostgreSQL that this machine has."""
+"""What is read from the catalog."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from contextlib import closing
 
 import pytest
 
-from migrator.database import inventory
+from migrator.database import catalog, inventory
 from migrator.database.connect import Connection, Database
 from migrator.database.session import execute, transaction, value
 from migrator.model.names import Relation
 from migrator.model.tables import Check, ForeignKey, Policy, Table, Trigger, Unique
-from migrator.servers import Binaries, Postgres, find_all
+from tests.support.databases import Databases
 
 NAME = "O'Brien's %s :x \"T\""
 RELATION = Relation("public", NAME)
@@ -61,14 +61,13 @@ SCHEMA = f"""
 """
 
 
-@pytest.fixture(scope="module", params=find_all(), ids=lambda one: f"PostgreSQL {one.version.split()[0]}")
-def url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Give an address of a server of each version, with the schema above."""
-    binaries: Binaries = request.param
-    with Postgres.start(binaries) as server:
-        with closing(Database(url=server.url()).connect()) as conn:
+@pytest.fixture(scope="module")
+def url(databases: Databases) -> Iterator[str]:
+    """Give an address of a database with the schema above."""
+    with databases.fresh() as address:
+        with closing(Database(url=address).connect()) as conn:
             execute(conn, SCHEMA)
-        yield server.url()
+        yield address
 
 
 @pytest.fixture
@@ -290,7 +289,7 @@ def test_the_server_is_described(conn: Connection) -> None:
     facts = inventory.server(conn)
     assert facts.version_num == conn.info.server_version
     assert facts.version.startswith(f"{facts.major}.")
-    assert (facts.database, facts.user, facts.encoding) == ("postgres", "postgres", "UTF8")
+    assert (facts.database, facts.user, facts.encoding) == (conn.info.dbname, conn.info.user, "UTF8")
     assert (facts.is_superuser, facts.bypassrls, facts.in_recovery, facts.read_only) == (
         True,
         True,
@@ -307,12 +306,12 @@ def test_rights_are_those_of_the_role(conn: Connection) -> None:
     with transaction(conn):
         execute(
             conn,
-            f'CREATE ROLE "r %s"; GRANT SELECT, UPDATE ON {SQL} TO "r %s"; SET LOCAL ROLE "r %s"',
+            f'CREATE ROLE "reader %s"; GRANT SELECT, UPDATE ON {SQL} TO "reader %s"; SET LOCAL ROLE "reader %s"',
         )
         assert inventory.rights(conn, RELATION) == {"select", "update"}
         facts = inventory.server(conn)
-        assert (facts.user, facts.is_superuser, facts.bypassrls) == ("r %s", False, False)
-        execute(conn, f'RESET ROLE; REVOKE ALL ON {SQL} FROM "r %s"; DROP ROLE "r %s"')
+        assert (facts.user, facts.is_superuser, facts.bypassrls) == ("reader %s", False, False)
+        execute(conn, f'RESET ROLE; REVOKE ALL ON {SQL} FROM "reader %s"; DROP ROLE "reader %s"')
 
 
 def test_the_books_of_other_tools_are_reported(conn: Connection) -> None:
@@ -499,3 +498,10 @@ def test_schemas_can_be_chosen(conn: Connection) -> None:
         "grants",
     }
     assert inventory.objects(conn, []) == {}
+
+
+def test_a_timeout_for_statements_is_not_for_questions_to_the_catalog(conn: Connection) -> None:
+    """What a role or database allows its own statements does not stop ours, and stays what it was."""
+    execute(conn, "SET statement_timeout = '20ms'")
+    assert [("",)] == catalog.ask_one(conn, "SELECT pg_sleep(0.1)::text")
+    assert "20ms" == value(conn, "SHOW statement_timeout")

@@ -12,7 +12,8 @@ from migrator.database import inventory
 from migrator.database.connect import Connection, Database
 from migrator.database.session import execute, rows
 from migrator.database.shape import Shape, ShapeUnavailable, copy_schema
-from migrator.servers import Postgres, find_all
+from migrator.servers import Postgres, find, find_all, find_dump
+from tests.support.databases import Server, beside
 
 DIRTY = """
     CREATE SCHEMA migrator; CREATE TABLE migrator.secret (x int);
@@ -40,9 +41,9 @@ END $x$;
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[tuple[Postgres, Postgres]]:
-    """Start a server to copy from and one to copy to."""
-    with Postgres.start() as one, Postgres.start() as other:
+def servers(server: Server) -> Iterator[tuple[Postgres, Postgres]]:
+    """Start a server to copy from, and one to copy to as the tool would choose it."""
+    with Postgres.start(beside(server)) as one, Postgres.start(find(server.major)) as other:
         yield one, other
 
 
@@ -64,8 +65,8 @@ def source(pair: tuple[str, str]) -> Iterator[Connection]:
 
 
 def dump_of(servers: tuple[Postgres, Postgres]) -> Path:
-    """Find the pg_dump of the servers."""
-    return servers[0].program("pg_dump")
+    """Find the pg_dump that the tool would choose."""
+    return find_dump(servers[0].major)
 
 
 def test_everything_but_rows_is_copied(
@@ -77,6 +78,8 @@ def test_everything_but_rows_is_copied(
     assert copy_schema(*pair, dump_of(servers)) == Shape()
     with closing(Database(url=pair[1]).connect()) as copy:
         here, there = inventory.objects(source), inventory.objects(copy)
+        for one in (here, there):  # before 16 a view is printed with the table before every column
+            one["view public.v"] = one["view public.v"].replace(" child.", " ")
         assert inventory.find(copy, "migrator.secret") is None
         assert rows(copy, 'SELECT * FROM "S %s"."Ta""ble"') == []
     rights = ("grants", "owner", "schema public", "comment on schema")
@@ -118,6 +121,8 @@ def test_a_missing_extension_is_named_or_stood_in_for(
     servers: tuple[Postgres, Postgres], pair: tuple[str, str]
 ) -> None:
     """uuid-ossp, which the scratch server lacks, is replaced by functions of the right types."""
+    if servers[1].major < 18:
+        pytest.skip("a scratch server of the wheel of 18 is what lacks them")
     older = next((one for one in find_all() if one.version.startswith("15")), None)
     if older is None:
         pytest.skip("needs a second PostgreSQL, with uuid-ossp and an extension that the first lacks")

@@ -35,6 +35,24 @@ def test_short(database):
 def test_long(database):
     pass
 """
+A_TEST_OF_VERSIONS = """
+import psycopg
+import pytest
+
+@pytest.mark.every_server
+def test_major(database, killable, server, request):
+    assert f"[on {server.major}]" in request.node.name
+    for url in (database, killable.url()):
+        with psycopg.connect(url) as conn:
+            assert server.major == conn.info.server_version // 10_000
+
+@pytest.mark.every_server
+def test_copies(database_from):
+    database_from("name", lambda url: None)
+
+def test_first(database, server):
+    assert 16 == server.major
+"""
 
 
 @pytest.fixture
@@ -176,13 +194,32 @@ class TestOptions:
         assert "container: no Docker engine answers" in done.stdout + done.stderr
         assert "embedded: M321" in done.stdout + done.stderr
 
+    def test_a_version_that_cannot_be_had(self, run_pytest: RunPytest, tmp_path: Path) -> None:
+        """A version that is not on this machine and cannot be fetched ends the run: it is never skipped."""
+        (tmp_path / "path").mkdir()
+        away = {"PATH": str(tmp_path / "path"), "XDG_CACHE_HOME": str(tmp_path), "DOCKER_HOST": "unix:///nowhere"}
+        done = run_pytest("--servers", "18,17,no", **away)
+
+        assert done.returncode == 3
+        assert "PostgreSQL 17 is not on this machine, and was not fetched: there is no npm" in done.stdout + done.stderr
+
+    def test_each_version(self, run_pytest: RunPytest, tmp_path: Path) -> None:
+        """What is marked `every_server` runs on each version, all else on the first; both servers are named."""
+        (tmp_path / "test_it.py").write_text(A_TEST_OF_VERSIONS)
+        done = run_pytest("--pg", "embedded", "--servers", "16,18", "-n2", "-v")
+
+        assert "5 passed" in done.stdout
+        assert ["database: PostgreSQL 16", "database: PostgreSQL 18"] == [
+            line.partition(".")[0] for line in done.stdout.splitlines() if line.startswith("database:")
+        ]
+
     def test_container_that_cannot_start(self, run_pytest: RunPytest, engine: str) -> None:
         """A container that an engine cannot start gives way to a server of our own, and says so."""
         done = run_pytest("--pg", "container", DOCKER_HOST=engine)
 
         assert "database: PostgreSQL" in done.stdout
         assert "embedded (" in done.stdout
-        assert "container: postgres:16-alpine did not start" in done.stdout
+        assert "container: postgres:18-alpine did not start" in done.stdout
         assert "1 passed" in done.stdout
 
     def test_unreachable_server(self, run_pytest: RunPytest) -> None:

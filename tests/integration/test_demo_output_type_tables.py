@@ -1,4 +1,4 @@
-"""The legacy database of `output_type_tables` and the two revisions that expand it."""
+"""The legacy database of `output_type_tables` and the three revisions that expand it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from migrator.demo.output_type_tables import (
     planted,
     planted_new,
 )
-from migrator.servers import find_all
+from migrator.servers import find_dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,6 +94,9 @@ COUNTS = {
     "negative_durations": f"{SECONDS} < 0",
     "durations_over_a_day": f"{SECONDS} > 86400",
     "half_second_durations": f"mod(abs({SECONDS}), 1) = 0.5",
+    "submitted_skewed": "abs(extract(epoch FROM created_at - timestamp_submitted)) > 60",
+    "completed_skewed": "abs(extract(epoch FROM updated_at - timestamp_completed)) > 60",
+    "truly_long_durations": "updated_at - created_at > interval '86410 s'",
     "recovered_wrongly": f"({RECOVERED}) <> ({TRUE})",
 }
 GROUPS = {
@@ -126,17 +129,23 @@ STYLE_COUNTS = {
     "style_with_empty_prompt_id": "comfyui_prompt_id = ''",
     "style_without_prompt_id": "comfyui_prompt_id IS NULL",
     "style_with_unknown_status": ("status NOT IN ('pending', 'processing', 'completed', 'failed')"),
+    "style_completed": "status = 'completed'",
+    "style_failed": "status = 'failed'",
+    "style_unfinished": "status IN ('pending', 'processing')",
     "style_without_result": "result_image_url IS NULL",
     "style_without_updated_at": "updated_at IS NULL",
 }
 EDIT_COUNTS = {
     "edited_images": "true",
+    "edits_completed": "status = 'completed'",
     "edits_failed": "status = 'failed' AND model_used LIKE 'Error: %'",
     "edits_unfinished": "status IN ('pending', 'processing')",
     "edits_dual_written": "created_at >= '2025-11-09 00:00:00+00'",
 }
 DATASET_COUNTS = {
     "datasets": "true",
+    "datasets_with_a_failed_caption": """EXISTS (SELECT FROM data WHERE dataset_id = t.id
+        AND caption = 'Error generating caption')""",
     "datasets_without_a_usable_caption": """NOT EXISTS (SELECT FROM data WHERE dataset_id = t.id
         AND coalesce(caption, '') NOT IN ('', 'Error generating caption'))""",
 }
@@ -214,9 +223,10 @@ def by_hand(url: str, *x_arguments: str, **options: Any) -> Config:
 
 def schema(url: str) -> str:
     """Return the schema as SQL, without the version table and what differs from dump to dump."""
-    newest = max(find_all(), key=lambda binaries: binaries.major)
+    with psycopg.connect(url) as conn:
+        major = conn.info.server_version // 10_000
     dumped = subprocess.run(
-        [newest.program("pg_dump"), "--schema-only", "--exclude-schema=migrator", url],
+        [find_dump(major), "--schema-only", "--exclude-schema=migrator", url],
         check=True,
         capture_output=True,
         text=True,
@@ -383,7 +393,7 @@ def test_downgrade_takes_away_exactly_what_upgrade_made(old: str) -> None:
 
 def test_every_single_revision_goes_up_down_and_up(old: str) -> None:
     """Each revision alone leaves nothing of itself behind."""
-    for revision, without in (("0001", BASE), ("0002", "0001")):
+    for revision, without in (("0001", BASE), ("0002", "0001"), ("0003", "0002")):
         before = schema(old)
         command.upgrade(by_hand(old), revision)
         after = schema(old)
@@ -393,9 +403,9 @@ def test_every_single_revision_goes_up_down_and_up(old: str) -> None:
         assert schema(old) == after
 
 
-@pytest.mark.parametrize("table", ["video_jobs", "image_jobs"])
-def test_the_new_tables_are_complete(old: str, table: str) -> None:
-    """Five indexes beside the two unique ones, four policies, row security and comments."""
+@pytest.mark.parametrize(("table", "indexes"), [("video_jobs", 5), ("image_jobs", 5), ("text_jobs", 4)])
+def test_the_new_tables_are_complete(old: str, table: str, indexes: int) -> None:
+    """The documented indexes beside the two unique ones, four policies, row security and comments."""
     command.upgrade(by_hand(old), HEAD)
     found = query(
         old,
@@ -408,7 +418,7 @@ def test_the_new_tables_are_complete(old: str, table: str) -> None:
             obj_description(oid, 'pg_class') IS NOT NULL
         FROM pg_class WHERE oid = '{table}'::regclass""",
     )
-    assert found == [(7, 4, "c", True, True)]
+    assert found == [(2 + indexes, 4, "c", True, True)]
 
 
 def test_only_the_application_moves_updated_at(old: str) -> None:
@@ -526,9 +536,9 @@ def test_allow_no_auth_does_without_owner_and_policies(database: str) -> None:
         """SELECT relrowsecurity,
             (SELECT count(*) FROM pg_constraint WHERE conrelid = c.oid AND contype = 'f'),
             (SELECT count(*) FROM pg_policy WHERE polrelid = c.oid)
-        FROM pg_class AS c WHERE relname IN ('video_jobs', 'image_jobs') AND relkind = 'r'""",
+        FROM pg_class AS c WHERE relname IN ('video_jobs', 'image_jobs', 'text_jobs') AND relkind = 'r'""",
     )
-    assert found == [(True, 0, 0)] * 2
+    assert found == [(True, 0, 0)] * 3
     command.downgrade(by_hand(database), BASE)
     assert schema(database) == before
 

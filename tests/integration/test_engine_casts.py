@@ -16,6 +16,7 @@ from migrator.database.session import transaction
 from migrator.engine.prepare import prepare
 from migrator.model.step import Phase
 from migrator.workflow import use_cases
+from tests.support.kills import dump
 from tests.support.projects import MOVE, check, execute, fates, one_table, rows_of, run, terms
 
 if TYPE_CHECKING:
@@ -226,3 +227,16 @@ def test_finding_17_what_does_not_fit_is_foreseen(
     run(desk)
     assert foretold == terms(desk)
     assert fit == sorted(int(key) for key, (kind, _) in fates(desk, MOVE).items() if kind == "moved")
+
+
+def test_many_texts_that_are_no_value_are_counted_before_there_is_a_ledger(database: str, tmp_path: Path) -> None:
+    """A plan tests each text on every version; the server it looked at has nothing of ours afterwards."""
+    rows = [(n, "12" if n % 4 else "twelve") for n in range(1, 6_001)]
+    desk = one_table(tmp_path, database, rows=rows, target="note integer")
+    before = dump(database)
+    planned = terms(desk, planned=True)
+    assert {("moved", ""): 4_500, ("quarantined", "note: not a valid integer"): 1_500} == planned
+    assert before == dump(database)
+    assert [(None,)] == rows_of(database, "SELECT to_regnamespace('migrator')::text")
+    run(desk)
+    assert planned == terms(desk)

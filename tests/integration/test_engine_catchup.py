@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from migrator.workflow import use_cases
-from tests.support.projects import check, definition, execute, make_project, one_table, rows_of, run, silent
+from tests.support.projects import check, definition, execute, make_project, one_table, rows_of, run, settle, silent
 
 SEEN = "SELECT id, note FROM new ORDER BY id"
 
 
 def again(desk):
-    """Apply to the end."""
+    """Apply to the end, once the server's counters know of all that was written."""
+    settle(desk.database.url)
     return use_cases.apply(desk, listen=silent)
 
 

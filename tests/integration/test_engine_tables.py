@@ -58,11 +58,12 @@ def test_a_target_may_be_called_as_we_call_things(database: str, tmp_path: Path,
     """Whatever a target is called, dangling and doubled values are foretold against the right tables."""
     execute(database, "CREATE TABLE other (id int PRIMARY KEY); INSERT INTO other VALUES (1)")
     execute(database, "CREATE TABLE old (id int PRIMARY KEY, at int, tag text)")
-    execute(database, "INSERT INTO old VALUES (1, 1, 'a'), (2, 7, 'b'), (3, 1, 'a'), (4, 1, NULL)")
+    execute(database, "INSERT INTO old VALUES (1, 1, 'a'), (2, 7, 'b'), (3, 1, 'a'), (4, 1, NULL), (5, 1, 'c')")
     execute(
         database,
         f"CREATE TABLE {quote(name)} (id int PRIMARY KEY, at int REFERENCES other, tag text UNIQUE, CHECK (tag > ''))",
     )
+    execute(database, f"INSERT INTO {quote(name)} VALUES (100, 1, 'c')")
     columns = {"id": 'column("id")', "at": 'column("at")', "tag": 'column("tag")'}
     desk = make_project(
         tmp_path,
@@ -74,11 +75,11 @@ def test_a_target_may_be_called_as_we_call_things(database: str, tmp_path: Path,
     expected = {
         ("moved", ""): 2,
         ("quarantined", "at: no such row in other"): 1,
-        ("quarantined", "tag: another row holds this value"): 1,
+        ("quarantined", "tag: another row holds this value"): 2,
     }
     assert expected == terms(desk, planned=True)
     run(desk)
-    assert {"moved": 2, "quarantined": 2} == _sums(terms(desk))
+    assert {"moved": 2, "quarantined": 3} == _sums(terms(desk))
 
 
 @pytest.mark.parametrize("name", COLUMNS)
@@ -315,3 +316,12 @@ def test_two_unique_keys_over_the_same_columns_are_foretold_once(database: str, 
     assert {"moved": 2, "quarantined": 1} == _sums(terms(desk, planned=True))
     run(desk)
     assert {"moved": 2, "quarantined": 1} == _sums(terms(desk))
+
+
+def test_an_identity_with_a_deferrable_key_beside_its_own_is_refused(database: str, tmp_path: Path) -> None:
+    """Every key over the identity decides conflicts, and a deferrable one cannot: it is named before rows are moved."""
+    desk = one_table(tmp_path, database, also="ALTER TABLE new ADD CONSTRAINT late UNIQUE (id) DEFERRABLE")
+    with pytest.raises(MigratorError, match=r"is deferrable \(late\)") as caught:
+        run(desk)
+    assert "M119" == caught.value.id
+    assert [] == rows_of(database, "SELECT * FROM new")

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from migrator.demo.output_type_tables import build_legacy, digest
-from migrator.workflow import use_cases
 from migrator.workflow.desk import open_desk
-from tests.support.projects import check, one_table, rows_of, run, silent
+from tests.support.projects import check, one_table, rows_of, run
+from tests.support.studio import settle
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"batch_rows": 100, "range_rows": 500}
@@ -30,7 +30,7 @@ def test_two_workers_end_like_one(database_from: Callable[..., str]) -> None:
     for workers in (1, 2, 4):
         url = database_from("legacy for workers", legacy)
         desk = open_desk("output_type_tables", config=str(ROOT), url=url, flags={**SMALL, "workers": workers})
-        assert use_cases.apply(desk, listen=silent).proven
+        assert settle(desk).proven
         with closing(psycopg.connect(url)) as conn:
             ends.add(digest(conn, "video_jobs", "image_jobs"))
     assert 1 == len(ends)

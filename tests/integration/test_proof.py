@@ -17,7 +17,7 @@ from migrator.cli import app
 from migrator.model.step import Phase
 from migrator.workflow.desk import Desk
 from migrator.workflow.use_cases import status_facts, verify
-from tests.support.projects import CHANGE, check, execute, make_project, rows_of, run, silent
+from tests.support.projects import CHANGE, check, execute, make_project, rows_of, run, settle, silent
 
 ROWS = 100_000
 VICTIM, OTHER = 61_234, 61_235
@@ -195,7 +195,7 @@ def test_a_proof_goes_stale_with_the_source(pair: Desk) -> None:
     """A source row written after verify makes the proof stale, and the change `copied` again."""
     assert "verified" == check(pair).state.value
     execute(pair.database.url, f"UPDATE pair_old SET name = name WHERE number = {VICTIM}")
-    execute(pair.database.url, "SELECT pg_stat_force_next_flush()")
+    settle(pair.database.url)
     facts = status_facts(pair)
     assert ("copied", True) == (facts.state.value, facts.stale)
 

@@ -144,12 +144,6 @@ def test_a_definition_cannot_turn_to_other_tables_once_rows_are_moved(database: 
     assert [] == rows_of(database, "SELECT * FROM other")
 
 
-def test_finding_3_what_is_read_is_found_though_the_fragment_raises(database: str, tmp_path: Path) -> None:
-    """A fragment that raises whenever it is planned is still asked what it reads; its rows are quarantined."""
-    desk = reading(tmp_path, database, before=WORDS, fragment=f"coalesce({LOOKED_UP}, (1 / 0)::text)")
-    assert {"move_old_to_new": ("words",)} == dict(use_cases.plan(desk).reads)
-
-
 def test_a_write_while_rows_are_compared_makes_the_proof_stale(database: str, tmp_path: Path) -> None:
     """What is written during a comparison, behind its back, is no part of the proof that it ends with."""
     desk = one_table(tmp_path, database)

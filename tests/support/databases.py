@@ -1,7 +1,7 @@
 """Where the tests get their PostgreSQL from, and their databases in it.
 
 In this order: the address that was given; a container, if an engine answers; a server of our own.
-Without any of them there are no tests: a silent skip would look like success.
+Without any of them there are no tests: a silent skip would look like success. Each version is a server of its own.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 import socket
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 from uuid import uuid4
@@ -20,12 +21,16 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from migrator.model.errors import ServerError
-from migrator.servers import Postgres
+from migrator.servers import Binaries, Postgres, binaries, find, find_all
+from tests.support.fetched import FetchError, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-IMAGE = "postgres:16-alpine"
+IMAGE = "postgres:{}-alpine"
+GIVEN = "given"  # the one server of `--pg DSN`, whatever its version
+USUAL = ("18", "16")  # both from wheels; the first is for every test
+EVERY = ("18", "17", "16", "15", "14")
 KINDS = {"auto": ("container", "embedded"), "container": ("container", "embedded")}
 
 
@@ -73,14 +78,46 @@ def as_url(address: str) -> str:
     return f"postgresql:///{database}?{urlencode(given)}"
 
 
-def open_server(choice: str, stack: ExitStack) -> Server:
-    """Get the server that `--pg` asks for, or the next that can be had; `stack` closes it."""
+@cache
+def versions(choice: str, wanted: str, *, soak: bool) -> tuple[str, ...]:
+    """List the major versions to test on: those asked for, else the usual ones; the first is for every test."""
     if choice not in {"auto", "container", "embedded"}:
+        return (GIVEN,)
+    if wanted:
+        return tuple(one.strip() for one in wanted.split(","))
+    if os.environ.get(binaries.BINDIR_VARIABLE):
+        with suppress(ServerError):  # raised again where a server is to be started
+            return (str(find().major),)
+    return EVERY if soak else USUAL
+
+
+def installed(major: int) -> Binaries:
+    """Give the binaries of a major version: those of this machine, else fetched ones. Raises NoServerError."""
+    found = next((one for one in find_all() if one.major == major), None)
+    try:
+        return found or fetch(major)
+    except FetchError as error:
+        raise NoServerError(f"PostgreSQL {major} is not on this machine, and was not fetched: {error}") from error
+
+
+def beside(server: Server) -> Binaries:
+    """Give binaries for a server of one test's own, of the version of a shared one where that can be had."""
+    try:
+        return installed(server.major)
+    except NoServerError:  # a given one, or one in a container
+        return find()
+
+
+def open_server(choice: str, version: str, stack: ExitStack) -> Server:
+    """Get the server that `--pg` asks for, or the next that can be had; `stack` closes it."""
+    if version == GIVEN:
         return look_at(choice, "given by --pg or MIGRATOR_TEST_PG")
+    if not version.isdecimal():
+        raise NoServerError(f"{version!r} is no major version of PostgreSQL")
     reasons: list[str] = []
     for kind in KINDS.get(choice, (choice,)):
         try:
-            address, about = {"container": _container, "embedded": _embedded}[kind](stack)
+            address, about = {"container": _container, "embedded": _embedded}[kind](int(version), stack)
         except NoServerError as error:
             reasons.append(f"{kind}: {error}")
         else:
@@ -88,17 +125,18 @@ def open_server(choice: str, stack: ExitStack) -> Server:
     raise NoServerError("; ".join(reasons))
 
 
-def _embedded(stack: ExitStack) -> tuple[str, str]:
+def _embedded(major: int, stack: ExitStack) -> tuple[str, str]:
     """Start a server of our own."""
     try:
-        server = stack.enter_context(Postgres.start(settings={"max_connections": "200"}))
+        server = stack.enter_context(Postgres.start(installed(major), settings={"max_connections": "200"}))
     except ServerError as error:
         raise NoServerError(f"{error}. {error.cure}") from error
     return server.url(), server.binaries.origin
 
 
-def _container(stack: ExitStack) -> tuple[str, str]:
+def _container(major: int, stack: ExitStack) -> tuple[str, str]:
     """Start a container, once an engine has answered."""
+    image = IMAGE.format(major)
     _knock(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
     try:
         import docker  # noqa: PLC0415 slow, and for one branch only
@@ -113,11 +151,11 @@ def _container(stack: ExitStack) -> tuple[str, str]:
     except (DockerException, RequestException) as error:
         raise NoServerError("no Docker engine answers") from error
     try:
-        container = stack.enter_context(PostgresContainer(IMAGE, driver=None))
+        container = stack.enter_context(PostgresContainer(image, driver=None))
     # Its own errors are RuntimeErrors; a registry out of reach and a port that never opens are not.
     except (DockerException, RequestException, RuntimeError, OSError) as error:
-        raise NoServerError(f"{IMAGE} did not start ({error})") from error
-    return container.get_connection_url(), IMAGE
+        raise NoServerError(f"{image} did not start ({error})") from error
+    return container.get_connection_url(), image
 
 
 def _knock(host: str) -> None:

@@ -1,4 +1,4 @@
-"""Step 2 of the documented guide, as it stands there: four statements, run one after the other as `psql` does.
+"""Steps 2 and 7 of the documented guide, as they stand there, run one statement after the other as `psql` does.
 
 The tables they fill are those our revisions make; nothing of the statements had to be adapted.
 """
@@ -158,6 +158,18 @@ SELECT
   (SELECT COUNT(*) FROM edited_images) as old_edited_images_count;
 """
 
+ROLLBACK = """\
+-- Drop new tables
+DROP TABLE IF EXISTS video_jobs CASCADE;
+DROP TABLE IF EXISTS image_jobs CASCADE;
+DROP TABLE IF EXISTS text_jobs CASCADE;
+
+-- Drop functions
+DROP FUNCTION IF EXISTS update_video_jobs_updated_at CASCADE;
+DROP FUNCTION IF EXISTS update_image_jobs_updated_at CASCADE;
+DROP FUNCTION IF EXISTS update_text_jobs_updated_at CASCADE;
+"""
+
 INSERTS = {"multitalk_jobs": MULTITALK, "style_transfers": STYLE_TRANSFERS, "edited_images": EDITED_IMAGES}
 
 
@@ -188,3 +200,9 @@ def five_counts(url: str) -> tuple[int, ...]:
         found = conn.execute(COUNTS.encode()).fetchone()
     assert found is not None  # five counts are one row
     return tuple(found)
+
+
+def run_step_7(url: str) -> None:
+    """Run the guide's rollback, which asks nobody."""
+    with closing(psycopg.connect(url, autocommit=True)) as conn:
+        conn.execute(ROLLBACK.encode())

@@ -35,7 +35,8 @@ CHANGE = "crowd"
 
 def dump(url: str, *options: str) -> str:
     """Dump a database as SQL text: byte for byte the same for the same content, but for a token."""
-    command = [str(binaries.find().program("pg_dump")), *options, f"--dbname={url}"]
+    (number,) = rows_of(url, "SHOW server_version_num")[0]
+    command = [str(binaries.find_dump(int(number) // 10_000)), *options, f"--dbname={url}"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return "\n".join(line for line in said.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
 

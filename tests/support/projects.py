@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -27,6 +28,7 @@ from migrator.workflow.desk import Desk, open_desk
 ENV = Path(__file__).parents[2] / "revisions" / "env.py"
 CHANGE = "moving"
 MOVE = "move_old_to_new"
+COLLECTING = 1.2  # seconds; a collector of 14 hands out numbers half a second old
 WORDS = """
 from migrator.model import (
     Backfill, File, array, column, constant, contains, defaulted, derived_uuid, discarded, elsewhere, estimated,
@@ -195,6 +197,15 @@ def _archive(change: str, tables: Mapping[str, str], keep: str, consumers: Mappi
     head = f"change.{json.dumps(change)}"
     archive = [f"[{head}.archive]", f"keep = {json.dumps(keep)}", f"tables = {{ {named} }}"] if tables else []
     return "\n".join([*archive, *([f"[{head}.consumers]", *who] if who else []), ""]) if archive or who else ""
+
+
+def settle(url: str) -> None:
+    """Wait until the server's counters of writes know of those before: 14 collects them in a process of its own."""
+    with closing(psycopg.connect(url, autocommit=True)) as conn:
+        if conn.info.server_version < 15_00_00:
+            time.sleep(COLLECTING)
+        else:
+            conn.execute("SELECT pg_stat_force_next_flush()")
 
 
 def _write_revisions(directory: Path, change: str, ups: Sequence[str], downs: Sequence[str]) -> None:

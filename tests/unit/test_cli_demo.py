@@ -15,6 +15,7 @@ import pytest
 from migrator.cli.app import run
 from migrator.cli.demo import output_type_tables, stories
 from migrator.cli.demo.evidence import Evidence
+from migrator.demo.output_type_tables.fates import VIDEOS
 
 
 def test_the_demo_keeps_every_promise(capsys, monkeypatch):
@@ -25,16 +26,19 @@ def test_the_demo_keeps_every_promise(capsys, monkeypatch):
     assert "DATABASE_URL is set, and left alone" in err
     commands = [line for line in out.splitlines() if line.startswith("$ migrator ")]
     assert [line.split()[2] for line in commands] == [
-        "plan", "apply", "apply", "apply", "verify-counts", "verify", "apply", "rollback", "rollback",
+        "plan", "apply", "apply", "apply", "quarantine", "quarantine", "apply", "verify-counts", "verify", "apply",
+        "rollback", "rollback",
     ]  # fmt: skip
     assert "M412 rollback would lose" in out
-    assert "11 of 11 promises kept" in out
-    assert "✗" not in out
+    assert "18 of 18 promises kept" in out
+    broken = [line for line in out.splitlines() if "✗" in line]
+    assert broken == [line for line in broken if "image_jobs_from_style_transfers accounts for every row" in line]
+    assert len(broken) == 1  # before somebody decided about the row that waits
 
 
 def test_a_broken_promise_ends_with_four(capsys, monkeypatch):
     """A row that is not where it was planted is told, and the demo does not end well."""
-    wrong = replace(output_type_tables.STORY, after=lambda _rows: {("video_jobs", "moved"): 1})
+    wrong = replace(output_type_tables.STORY, after=lambda _rows: {(VIDEOS, "moved"): 1})
     monkeypatch.setitem(stories.STORIES, "output_type_tables", lambda: wrong)
     assert run(["demo", "--rows", "20", "--format", "json"]) == 4
     said = json.loads(capsys.readouterr().out)

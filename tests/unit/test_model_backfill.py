@@ -44,6 +44,8 @@ def test_names_take_one_form() -> None:
         ({"key": ()}, "key is empty."),
         ({"columns": {}}, "columns is empty."),
         ({"identity": "x"}, "identity names x, which columns does not fill."),
+        ({"only_if": MAP}, "only_if is no parameter of type bool"),
+        ({"only_if": "captions"}, "only_if is no parameter of type bool"),
         ({"merge": ("b", "x", "y")}, "merge names x, y, which columns does not fill."),
         ({"volatile": "id"}, "a column of the identity cannot be volatile."),
         ({"columns": {"id": 3}}, "3 is no expression; write constant(…) or sql(…)."),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 
 from migrator.model import (
+    File,
     array,
     column,
     constant,
@@ -116,3 +118,42 @@ def test_the_reason_of_a_fallback_is_its_name() -> None:
     last = rules("r", fallback=("x", "nothing else fits")).fallback
     assert last is not None
     assert ("nothing else fits", constant("x"), sql("true")) == (last.name, last.value, last.when)
+
+
+def test_only_the_named_places_of_a_fragment_are_filled() -> None:
+    """Percent signs, colons, other braces and what a value holds stay as they are."""
+    made = sql("""{a} || '100% of :all {"b": 1} {c}' || {a}""", a="x")
+    assert (("a", column("x")),) == made.places
+    assert """'{c}' || '100% of :all {"b": 1} {c}' || '{c}'""" == made.filled({"a": "'{c}'"})
+    both = sql("{a} + {b}", a="x", b="y")
+    assert "{b} + {a}" == both.filled({"a": "{b}", "b": "{a}"})
+
+
+def test_a_place_may_hold_a_parameter_an_expression_or_a_condition() -> None:
+    """All of them are parts of the definition, found where they stand."""
+    zone = param("zone")
+    made = sql("{zone} {text} {when}", zone=zone, text=lookup("a", {"x": "y"}), when=~A)
+    assert [given(zone), lookup("a", {"x": "y"}), ~A] == list(ex.children(made))
+    assert given(zone) in ex.walk(estimated(made, reason="why"))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: sql("a", b=param("b")), "given b, which its text does not use"),
+        (lambda: sql("{b}", b=param("b", File)), "the file b as a value"),
+        (lambda: sql(" ", b="c"), "an empty fragment"),
+    ],
+)
+def test_a_fragment_with_a_wrong_place_is_refused(make: Callable[[], object], said: str) -> None:
+    """A place nobody uses is a typing error, and a file is no value."""
+    with pytest.raises(ConfigurationError, match=f"M110.*{said}"):
+        make()
+
+
+def test_missing_takes_several_parameters_in_order() -> None:
+    """One alone, several, or none; each may say by what its file is read."""
+    one, other = param("one"), param("other", File)
+    assert () == missing("why").unless
+    assert (given(one),) == missing("why", unless=one).unless
+    assert (given(one), given(other, by="ip")) == missing("why", unless=(one, given(other, by="ip"))).unless

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrator.model import Backfill, File, array, column, defaulted, missing, param
+from migrator.model import Backfill, File, array, column, defaulted, missing, param, sql
 from migrator.model import given as taken
 from migrator.model.errors import ConfigurationError
-from migrator.project.arguments import declare, resolve
+from migrator.project.arguments import declare, resolve, wants
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -234,3 +234,29 @@ def test_no_spoken_text_makes_the_reader_fail(kind: type, text: str) -> None:
         resolved(needs(kind), said={"p": text})
     except ConfigurationError as error:
         assert "M106" == error.id
+
+
+def test_a_backfill_left_out_needs_nothing() -> None:
+    """What only a left-out backfill reads need not be given, and must be once it takes part."""
+    optional = Backfill(
+        source="old",
+        key="id",
+        target="new",
+        identity="id",
+        columns={"id": column("id"), "a": param("p")},
+        only_if=param("wanted", bool, default=False),
+        path="backfills/b.py",
+    )
+    assert {"wanted": False, "p": None} == resolved(optional).scalars
+    assert not wants(optional, resolved(optional))
+    assert "a value is needed" in refused(optional, given={"wanted": True})
+    assert wants(optional, resolved(optional, given={"wanted": True, "p": "x"}))
+    assert "a value is needed" in refused(optional, needs(str))
+
+
+def test_a_parameter_of_a_fragment_may_be_missing() -> None:
+    """It is NULL there, and the definition's digest holds what is given."""
+    one = backfill(a=sql("{p}::text", p=param("p")))
+    assert {"p": None} == resolved(one).scalars
+    assert {"p": "x"} == resolved(one, said={"p": "x"}).scalars
+    assert {"p"} == set(one.parameters())

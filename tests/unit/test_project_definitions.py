@@ -200,3 +200,13 @@ def test_elsewhere_into_a_broken_file_is_one_fault(directory: Path) -> None:
     said = refused(directory, a=good(skip=sends_to("b")), b="1 / 0")
     assert "elsewhere" not in said
     assert "theirs" not in said
+
+
+def test_rows_are_not_sent_to_a_backfill_that_may_be_left_out(directory: Path) -> None:
+    """Without the parameter nobody would take them; with the same parameter on both sides that cannot happen."""
+    wanted = "only_if=param('wanted', bool), skip="
+    optional = good().replace("skip=", wanted).replace("import Backfill", "import Backfill, param")
+    said = refused(directory, a=good(skip=sends_to("b")), b=optional)
+    assert "names 'b', which a parameter may leave out" in said
+    both = good(skip=sends_to("b")).replace("skip=", wanted).replace("import Backfill", "import Backfill, param")
+    assert 2 == len(made(directory, a=both, b=optional))

@@ -69,8 +69,8 @@ def test_the_keys_of_a_report_are_stable():
     """A Report keeps its keys, and those of all that is inside it."""
     made = as_json(REPORT)
     assert set(made) == {
-        "change", "verb", "database", "state", "steps", "balances", "sources", "comparisons", "verdicts", "notes",
-        "next", "nothing_done", "proven",
+        "change", "verb", "database", "state", "steps", "balances", "sources", "comparisons", "verdicts", "hazards",
+        "notes", "next", "nothing_done", "proven",
     }  # fmt: skip
     assert set(made["steps"][0]) == {"phase", "name", "title", "rows", "detail", "seconds"}
     assert set(made["balances"][0]) == {

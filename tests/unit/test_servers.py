@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migrator.model.errors import ServerError
-from migrator.servers import Postgres, binaries, cluster, find, find_all, processes
+from migrator.servers import Postgres, binaries, cluster, find, find_all, find_dump, processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +112,32 @@ class TestBinaries:
             find()
 
         assert "pg-migrator[demo]" in raised.value.cure
+
+    def test_a_version_that_is_asked_for(self, install: Installer) -> None:
+        """The version that was asked for is preferred; another one does where it is not there."""
+        install("wheels/wheel_of_tests/pginstall/bin", "18.6")
+        old = install("packaged/14/bin", "14.2")
+
+        assert old == find(14).directory
+        assert 18 == find(15).major
+
+    def test_a_named_one_has_any_version(self, install: Installer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What was asked for by name is used whatever its version."""
+        named = install("named", "15.1")
+        install("packaged/16/bin", "16.2")
+        monkeypatch.setenv(binaries.BINDIR_VARIABLE, str(named))
+
+        assert named == find(16).directory
+
+    def test_a_dump_is_made_by_the_same_version_or_the_newest(self, install: Installer) -> None:
+        """A server without `pg_dump` is dumped by one of its version, else by the newest, which reads older servers."""
+        install("wheels/wheel_of_tests/pginstall/bin", "18.6")
+        for place, version in (("packaged/17/bin", "17.2"), ("packaged/15/bin", "15.2"), ("packaged/14/bin", "14.2")):
+            directory = install(place, version)
+            if "14" not in place:
+                (directory / "pg_dump").symlink_to(directory / "initdb")
+
+        assert ["17", "15", "17"] == [find_dump(major).parent.parent.name for major in (18, 15, 14)]
 
     def test_missing_program(self, install: Installer) -> None:
         """A program that an installation lacks is missed by name."""

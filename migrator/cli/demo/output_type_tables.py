@@ -1,4 +1,4 @@
-"""The story of `output_type_tables`: one table per page becomes one table per kind of output."""
+"""The story of `output_type_tables`: tables per page become one table per kind of output."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from migrator.cli.demo.story import Planted, Story
 from migrator.cli.render.words import rows
 from migrator.demo import output_type_tables as legacy
+from migrator.demo.output_type_tables import PlantedImages
 
 if TYPE_CHECKING:
     from migrator.database.connect import Connection
@@ -19,17 +20,18 @@ def _build(connection: Connection, count: int | None) -> None:
 
 
 def _application(connection: Connection, count: int | None) -> str:
-    legacy.build_new_application_rows(connection)
+    legacy.build_new_application_rows(connection, dual_written=True)
     new = legacy.planted_new(rows=count)
     own = new.video_jobs_own + new.image_jobs_own
     return (
         f"The new application is in use already: it wrote {rows(new.video_jobs_shared)} for jobs that"
-        f" multitalk_jobs has too, and {rows(own)} of its own."
+        f" multitalk_jobs has too, {rows(new.image_jobs_dual_written)} for edits that edited_images has, and"
+        f" {rows(own)} of its own."
     )
 
 
 def _planted(count: int | None) -> tuple[Planted, ...]:
-    found = legacy.planted(rows=count)
+    found, images = legacy.planted(rows=count), PlantedImages()
     unnamed = sum(found.filename_null.values()) + found.filename_empty
     implausible = found.negative_durations + found.durations_over_a_day
     return (
@@ -45,32 +47,38 @@ def _planted(count: int | None) -> tuple[Planted, ...]:
         Planted(found.signed_urls, "with a signed URL that has expired", "kept, and flagged"),
         Planted(found.short_job_ids, "with a number as job_id", "the same id on every run"),
         Planted(implausible, "that took less than nothing, or days", "no duration, and flagged"),
+        Planted(images.style_transfers, "style transfers", "image jobs under the same id"),
+        Planted(images.style_with_unknown_status, "with a status nobody knows", "kept back until somebody decides"),
+        Planted(images.style_sharing_a_prompt_id, "with the same prompt id", "the first keeps it, and flagged"),
+        Planted(images.style_with_blob_urls, "with URLs of a browser", "kept, and flagged"),
+        Planted(images.edited_images, "edits", "image jobs under the same id"),
+        Planted(images.edits_failed, "with an error as their model", "an error, and no model"),
+        Planted(images.edits_dual_written, "that are in the new table too", "recognised, and left alone"),
+        Planted(images.datasets, "datasets of pictures", "text jobs, for they were asked for"),
     )
 
 
+def _fates(count: int | None, *, after: bool) -> Fates:
+    found = legacy.fates(rows=count, in_use=after, dual_written=after)
+    held = "dismissed" if after else "quarantined"
+    numbers = {(name, "moved"): one.moved for name, one in found.items()}
+    numbers |= {(name, "merged"): one.merged for name, one in found.items()}
+    return numbers | {(name, held): sum(one.quarantined.values()) for name, one in found.items() if one.quarantined}
+
+
 def _before(count: int | None) -> Fates:
-    found = legacy.planted(rows=count)
-    return {
-        ("video_jobs", "moved"): found.video_jobs.rows,
-        ("video_jobs", "merged"): 0,
-        ("image_jobs", "moved"): found.image_jobs.rows,
-        ("image_jobs", "merged"): 0,
-    }
+    return _fates(count, after=False)
 
 
 def _after(count: int | None) -> Fates:
-    found = legacy.planted(rows=count)
-    return {
-        ("video_jobs", "moved"): found.video_jobs.moved,
-        ("video_jobs", "merged"): found.video_jobs.merged,
-        ("image_jobs", "moved"): found.image_jobs.moved,
-        ("image_jobs", "merged"): found.image_jobs.merged,
-    }
+    return _fates(count, after=True)
 
 
 STORY = Story(
     change="output_type_tables",
-    about="A studio keeps the jobs of five pages in one table, multitalk_jobs.",
+    about="A studio keeps a table for each page of its old application; multitalk_jobs holds the jobs of five pages.",
+    params={"captions": "true"},
+    dismissed="cancelled by whoever asked for it",
     build=_build,
     application=_application,
     planted=_planted,
@@ -81,6 +89,6 @@ STORY = Story(
     look=(
         "backfills/video_jobs_from_multitalk_jobs.py   the mapping: facts, and no loop",
         "revisions/versions/0001_video_jobs.py         what expand makes",
-        "migrator.toml                                 the contents page of the project",
+        "migrator.toml                                 the contents page of the project, and its checks",
     ),
 )

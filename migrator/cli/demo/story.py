@@ -23,12 +23,15 @@ class Story:
     """A legacy database with its dirty rows, and how many of them must end where.
 
     `build` makes it, with so many rows; `application` lets the new application write into the new
-    tables and says what it wrote. `fates` are the rows by target and disposition, `before` and
-    `after` the application has written.
+    tables and says what it wrote. `before` and `after` the application has written, so many rows of
+    each backfill come to each disposition. `params` are given to the change; `dismissed` is why the
+    rows that wait in quarantine may stay behind.
     """
 
     change: str
     about: str
+    params: Mapping[str, str]
+    dismissed: str
     build: Callable[[Connection, int | None], None]
     application: Callable[[Connection, int | None], str]
     planted: Callable[[int | None], tuple[Planted, ...]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from migrator.cli.demo import evidence
 from migrator.cli.progress import Listener, Quiet, listening
-from migrator.cli.render.words import columns, fold, number
+from migrator.cli.render.words import columns, fold, number, rows
 from migrator.cli.run import Run, is_terminal
 from migrator.model.errors import RefusedError
 from migrator.model.step import Phase, Report
@@ -86,7 +86,7 @@ class Walk:
         with self._listening() as listen:
             applied = use_cases.apply(self.desk, listen=listen)
         self._show(applied)
-        self._promise("apply ends proven", kept=applied.proven is True, evidence=applied.state.value)
+        self._decide(applied)
         self._command("verify-counts")
         counted = use_cases.verify_counts(self.desk)
         self._show(counted)
@@ -96,6 +96,30 @@ class Walk:
             self._promise_zero(f"source {source.source}", source.unaccounted, closes=source.closes)
         wanted = self.story.after(self.rows)
         self._promise_fates("every planted row is where it belongs", counted.balances, wanted)
+
+    def _decide(self, applied: Report) -> None:
+        """Let rows that wait in quarantine stay behind by name; until then nothing is proven."""
+        from migrator.cli.render.quarantine import changed, overview
+        from migrator.ledger.quarantine import Selection
+        from migrator.workflow import housekeeping, use_cases
+
+        waiting = sum(one.rows("quarantined") for one in applied.balances)
+        if waiting:
+            said = f"{rows(waiting)} in quarantine, {applied.state.value}"
+            self._promise("nothing is called proven while rows wait", kept=applied.proven is False, evidence=said)
+            change, width = self.story.change, self.run.width
+            self._command("quarantine list")
+            wanted = Selection(change=change, status=None)
+            entries = self.run.masker.value(housekeeping.quarantine_entries(self.desk, wanted, 20))
+            self._page(overview(change, housekeeping.quarantine_counts(self.desk), entries, width=width))
+            self._command("quarantine dismiss", "--all", "--note", self.story.dismissed)
+            gone = housekeeping.quarantine_dismiss(self.desk, Selection(change=change), self.story.dismissed)
+            self._page(changed(gone, "dismissed", f"migrator verify {change}", width=width))
+            self._command("apply")
+            with self._listening() as listen:
+                applied = use_cases.apply(self.desk, listen=listen)
+            self._show(applied)
+        self._promise("apply ends proven", kept=applied.proven is True, evidence=applied.state.value)
 
     def _prove(self) -> None:
         from migrator.workflow import use_cases
@@ -160,13 +184,14 @@ class Walk:
         self._promise(claim, kept=closes, evidence=f"unaccounted {number(unaccounted)}")
 
     def _promise_fates(self, claim: str, found: Iterable[Balance], wanted: Mapping[tuple[str, str], int]) -> None:
-        balances = {one.target: one for one in found}
+        balances = {one.backfill: one for one in found}
+        names = {name: f"{one.target} ← {one.source}" for name, one in balances.items()}
         wrong = [
-            f"{target} {disposition}: {number(count)} planted, {number(is_now)} found"
-            for (target, disposition), count in wanted.items()
-            if (is_now := balances[target].rows(disposition)) != count
+            f"{names[name]} {disposition}: {number(count)} planted, {number(is_now)} found"
+            for (name, disposition), count in wanted.items()
+            if (is_now := balances[name].rows(disposition)) != count
         ]
-        right = ", ".join(f"{target} {number(n)} {what}" for (target, what), n in wanted.items() if n)
+        right = ", ".join(f"{names[name]} {number(n)} {what}" for (name, what), n in wanted.items() if n)
         self._promise(claim, kept=not wrong, evidence="; ".join(wrong) or right)
 
     def _promise(self, claim: str, *, kept: bool, evidence: str) -> None:
@@ -188,7 +213,9 @@ class Walk:
         self._page(screen(self.run.masker.value(report), width=self.run.width))
 
     def _command(self, verb: str, *options: str) -> None:
-        self._page(["", f"$ {shlex.join(['migrator', verb, self.story.change, *options])}"])
+        pairs = self.story.params.items() if " " not in verb else ()
+        given = [word for name, value in pairs for word in ("--param", f"{name}={value}")]
+        self._page(["", f"$ {shlex.join(['migrator', *verb.split(), self.story.change, *given, *options])}"])
 
     def _title(self, text: str) -> None:
         self._page(["", f"── {text} ".ljust(self.run.width, "─")])

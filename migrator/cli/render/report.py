@@ -19,9 +19,10 @@ from migrator.cli.render.words import (
     rate,
     rows,
 )
-from migrator.model.step import Report, StepReport
+from migrator.model.step import Phase, Report, StepReport
 
 COUNTS: Final = "verify-counts"
+CHECKS: Final = ("check: ", "index check: ")
 STEP: Final = 32  # columns for what a step is called
 
 
@@ -34,7 +35,8 @@ def report(given: Report, *, width: int = WIDTH) -> list[str]:
             _balances(given, width),
             proof([one for one in given.comparisons if not one.proven], width=width),
             balance.misplaced(given.sources, width=width),
-            [*claims(given.verdicts, width), *_sentence(given), *_notes(given, width)],
+            _hazards(given, width),
+            [*_claims(given, width), *_sentence(given), *_notes(given, width)],
             _next(given),
         )
     )
@@ -50,7 +52,7 @@ def _steps(given: Report, width: int) -> list[str]:
     if given.nothing_done:
         silent = not (given.verdicts or given.balances or given.comparisons)
         return ["Nothing to do."] if silent else []
-    made = [_step(one) for one in given.steps]
+    made = [_step(one, empty=given.verb != "rollback" and _is_empty(one)) for one in given.steps]
     others = sum(max(len(line[at]) for line in made) + len(GAP) for at in (0, 1, 3, 4, 5))
     room = max(STEP, width - others)
     short = [(*line[:2], elided(line[2], room), *line[3:]) for line in made]
@@ -64,6 +66,14 @@ def _balances(given: Report, width: int) -> list[str]:
     return balance.short(given.balances, width=width)
 
 
+def _claims(given: Report, width: int) -> Iterator[str]:
+    """Write every claim, but of the change's own checks that hold only how many they are."""
+    held = [one for one in given.verdicts if one.proven and one.claim.startswith(CHECKS)]
+    yield from claims([one for one in given.verdicts if one not in held], width)
+    if held:
+        yield f"✓ {number(len(held))} check{' holds' if len(held) == 1 else 's hold'}"
+
+
 def _sentence(given: Report) -> Iterator[str]:
     yield from balance.sentence(given.balances, given.sources, given.change)
     if given.comparisons and given.proven:
@@ -74,17 +84,29 @@ def _sentence(given: Report) -> Iterator[str]:
         yield f"✓ proven: {rows(compared)} compared in both directions{beside} ({duration(took)})"
 
 
+def _hazards(given: Report, width: int) -> Iterator[str]:
+    for one in given.hazards:
+        yield from fold(f"{one.id}  {one.what}", width, first="! ")
+        yield from fold(f"cure: {one.cure}", width, first="  ") if one.cure else ()
+
+
 def _notes(given: Report, width: int) -> Iterator[str]:
     for one in given.notes:
         yield from fold(one, width, first="! ")
 
 
-def _step(one: StepReport) -> tuple[str, ...]:
+def _is_empty(one: StepReport) -> bool:
+    """Whether a copy met no source row at all."""
+    return one.phase is Phase.BACKFILL and not any(one.detail.values())
+
+
+def _step(one: StepReport, *, empty: bool = False) -> tuple[str, ...]:
     took = duration(one.seconds)
     if one.seconds >= 1 and (speed := rate(one.rows, one.seconds)):
         took += f", {speed}"
     count = rows(one.rows) if one.rows else ""
-    return ("✓", one.phase.value, one.title or one.name, count, detail(one.detail), took)
+    said = "nothing to move: the source has no rows" if empty else detail(one.detail)
+    return ("✓", one.phase.value, one.title or one.name, count, said, took)
 
 
 def elided(title: str, room: int = STEP) -> str:

@@ -76,13 +76,15 @@ def _walk(run: Run, story: "Story", server: "Postgres", rows: int | None) -> "Wa
     from migrator.cli.demo.walk import Walk
     from migrator.database.connect import Database
     from migrator.project import Project
+    from migrator.servers import find_dump
     from migrator.workflow.desk import open_desk
 
     with Database(url=server.url()).connect() as connection:
         connection.execute(f"CREATE DATABASE {DATABASE}".encode())
     url = server.url(DATABASE)
-    desk = open_desk(story.change, config=str(Project.documented().root), url=url, params=run.params)
-    return Walk(run=run, story=story, desk=desk, pg_dump=server.program("pg_dump"), rows=rows)
+    params = {**story.params, **(run.params or {})}
+    desk = open_desk(story.change, config=str(Project.documented().root), url=url, params=params)
+    return Walk(run=run, story=story, desk=desk, pg_dump=find_dump(server.major), rows=rows)
 
 
 def _sum_up(run: Run, walk: "Walk") -> None:

@@ -32,6 +32,15 @@ def verify(
             help="How many differing rows to name. Example: --show 100",
         ),
     ] = 20,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept",
+            metavar="OBJECT",
+            help="An object of the tables that differs from what expand left and shall be as it is now."
+            ' Example: --accept "index orders_at of orders"',
+        ),
+    ] = None,
 ) -> int:
     """Prove every row: source and target compared column by column, in both directions.
 
@@ -43,6 +52,6 @@ def verify(
 
     desk = run.desk(change)
     with listening(run) as listen:
-        report = use_cases.verify(desk, show=show, listen=listen)
+        report = use_cases.verify(desk, show=show, accept=accept or (), listen=listen)
     run.show(report, screen)
     return exits.of_report(report)

@@ -14,6 +14,7 @@ import uuid
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from migrator.demo.output_type_tables.fates import Fate, fates
 from migrator.demo.output_type_tables.mix import MIX, stored_name
 from migrator.demo.output_type_tables.planted import (
     Planted,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LEGACY_TABLES",
+    "Fate",
     "Planted",
     "PlantedImages",
     "PlantedNew",
@@ -40,6 +42,7 @@ __all__ = [
     "build_legacy",
     "build_new_application_rows",
     "digest",
+    "fates",
     "job_id",
     "planted",
     "planted_new",

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from migrator.demo.output_type_tables.mix import INFINITE_TALK, MASKS, MIX, WORKFLOWS, Job
+from migrator.demo.output_type_tables.mix import DAY, INFINITE_TALK, MASKS, MIX, WORKFLOWS, Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,6 +87,11 @@ class Planted:
     negative_durations: int
     durations_over_a_day: int
     half_second_durations: int
+    #: What is wrong by whole hours, as a clock is that shows local time and says UTC: begin, end, and either.
+    submitted_skewed: int
+    completed_skewed: int
+    #: Durations that would be implausible even by the right clocks.
+    truly_long_durations: int
     #: By the first rule, in the mapping's order, that tells the workflow.
     rule: Mapping[str, int]
     #: By the workflow the rules tell.
@@ -106,13 +111,20 @@ class PlantedImages:
     style_with_empty_prompt_id: int = 2
     style_without_prompt_id: int = 1
     style_with_unknown_status: int = 1
+    style_completed: int = 15
+    style_failed: int = 1
+    style_unfinished: int = 1
     style_without_result: int = 3
+    #: All of them completed.
     style_without_updated_at: int = 2
     edited_images: int = 15
+    edits_completed: int = 9
     edits_failed: int = 4
     edits_unfinished: int = 2
+    #: All of them completed.
     edits_dual_written: int = 5
     datasets: int = 4
+    datasets_with_a_failed_caption: int = 3
     datasets_without_a_usable_caption: int = 1
     data: int = 40
     data_without_url: int = 4
@@ -165,6 +177,9 @@ def planted(scale: int = 1, *, rows: int | None = None) -> Planted:
         negative_durations=jobs.count(lambda job: (job.seen_duration_ms or 0) < 0),
         durations_over_a_day=jobs.count(lambda job: job.implausible and (job.seen_duration_ms or 0) > 0),
         half_second_durations=jobs.count(_ends_in_half_a_second),
+        submitted_skewed=jobs.count(lambda job: bool(job.submitted_skew)),
+        completed_skewed=jobs.count(lambda job: bool(job.completed_skew)),
+        truly_long_durations=jobs.count(lambda job: (job.duration_ms or 0) > DAY),
         rule=jobs.by(lambda job: job.recovered[1], RULES),
         recovered=jobs.by(lambda job: job.recovered[0], WORKFLOWS),
         recovered_wrongly=jobs.count(lambda job: job.recovered[0] != job.workflow),

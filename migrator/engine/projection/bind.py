@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from migrator.database import failures, inventory
 from migrator.database.connect import Connection
 from migrator.database.failures import Failure, SqlError
-from migrator.database.session import rows, value
+from migrator.database.session import INPUT_CHECK, LEDGER_TESTS_INPUT, rows, value
 from migrator.engine.projection.casts import CastContext
 from migrator.engine.projection.compile import Catalog
 from migrator.model.names import text_array
@@ -20,15 +21,24 @@ _FIRST_WITH_INPUT_CHECK = 160_000
 def catalog_of(conn: Connection) -> Catalog:
     """Bind the questions of compile to a connection, inside whatever transaction it is in."""
 
-    def describe(sql: str) -> list[TypeOf]:
+    @contextmanager
+    def reading() -> Iterator[None]:
         try:
             with conn.transaction():
-                return inventory.describe(conn, sql)
+                yield
         except SqlError as error:
             # A missing right or a lost connection is no fault of the definition, and is explained further up.
             if failures.kind(error) not in {Failure.DEFINITION, Failure.ROW}:
                 raise
             raise failures.as_error(error, "reading the definition") from error
+
+    def describe(sql: str) -> list[TypeOf]:
+        with reading():
+            return inventory.describe(conn, sql)
+
+    def plan(sql: str) -> None:
+        with reading():
+            rows(conn, f"EXPLAIN {sql}")
 
     @cache
     def known(name: str) -> TypeOf | None:
@@ -54,6 +64,7 @@ def catalog_of(conn: Connection) -> Catalog:
 
     return Catalog(
         describe=describe,
+        plan=plan,
         cast_context=context_of,
         type_exists=lambda wanted: wanted.builtin or known(wanted.name) is not None,
         volatile=volatile,
@@ -62,9 +73,11 @@ def catalog_of(conn: Connection) -> Catalog:
 
 
 def _input_check(conn: Connection) -> str | None:
-    """Name the function that tests a text for a type; before PostgreSQL 16 only the Ledger brings one."""
+    """Name the function that tests a text for a type; before PostgreSQL 16 the Ledger's, or the transaction's own."""
     version = int(value(conn, "SELECT current_setting('server_version_num')"))
     if version >= _FIRST_WITH_INPUT_CHECK:
         return "pg_catalog.pg_input_is_valid"
-    ours = "pg_catalog.to_regprocedure('migrator.is_valid_input(text,text)')"
-    return "migrator.is_valid_input" if value(conn, f"SELECT {ours} IS NOT NULL") else None
+    if value(conn, f"SELECT {LEDGER_TESTS_INPUT}"):
+        return "migrator.is_valid_input"
+    own = f"pg_catalog.to_regprocedure('{INPUT_CHECK}(text,text)')"
+    return INPUT_CHECK if value(conn, f"SELECT {own} IS NOT NULL") else None

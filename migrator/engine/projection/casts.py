@@ -82,8 +82,8 @@ def total_cast(
 def _by_text(raw: str, target: TypeOf, input_check: str | None) -> Cast:
     """Read a text as the target's type; a word that means another moment at every look is no value.
 
-    A server that cannot test a text (before PostgreSQL 16, until the Ledger brings a function) is left to raise: what
-    only reads then finds such rows one by one (engine/isolate.py).
+    A server that cannot test a text (before PostgreSQL 16, with no function of ours) is left to raise: what only reads
+    then finds such rows one by one (engine/isolate.py).
     """
     if target.labels and target.element is None and target.kind == "e":
         known = f"({raw})::text {EXACTLY} = ANY ({text_array(target.labels)})"

@@ -19,9 +19,13 @@ from migrator.model.tables import TypeOf
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """What compile asks a database: the types a SELECT gives, how types cast, which functions are volatile."""
+    """What compile asks a database: the types a SELECT gives, how types cast, which functions are volatile.
+
+    `plan` looks further than `describe`: the server computes what is constant, so a parameter's value is judged too.
+    """
 
     describe: Callable[[str], list[TypeOf]]
+    plan: Callable[[str], None]
     cast_context: Callable[[TypeOf, TypeOf], CastContext]
     type_exists: Callable[[TypeOf], bool]
     volatile: Callable[[Collection[str]], set[str]]
@@ -109,7 +113,8 @@ class _Compiler:
         for part in self.backfill.parts():
             if not isinstance(part, ex.Sql):
                 continue
-            reads = purity.clocks(part.text) | self.catalog.volatile(purity.calls(part.text))
+            text = self._bare(part)
+            reads = purity.clocks(text) | self.catalog.volatile(purity.calls(text))
             if reads:
                 self.faults.add(
                     "M120",
@@ -118,12 +123,20 @@ class _Compiler:
                 )
         self.faults.raise_if_any()
 
+    def _bare(self, fragment: ex.Sql) -> str:
+        """Write a fragment with the values of its parameters; expressions in it are parts of their own."""
+        written = {
+            name: self.translator.value(one).sql if isinstance(one, ex.Given) else "NULL"
+            for name, one in fragment.places
+        }
+        return fragment.filled(written)
+
     def _describe(self, pieces: Mapping[str, Piece]) -> dict[str, TypeOf]:
         """Ask for the type of every raw value; on failure ask one by one, to name the guilty column."""
         asked = {name: one.sql for name, one in pieces.items()}
         tests = {f"rule {one.name}": self.translator.condition(one.when) for one in self._all_rules()}
         try:
-            types = self.catalog.describe(self._ask([*asked.values(), *tests.values()]))
+            types = self._types([*asked.values(), *tests.values()])
         except MigratorError:
             types = [self._describe_one(label, text) for label, text in (asked | tests).items()]
         self.faults.raise_if_any()
@@ -137,13 +150,20 @@ class _Compiler:
         named += [ex.Rule(name=one.name, when=one.when, value=ex.Constant(None)) for one in self.backfill.guards]
         return named
 
+    def _types(self, values: list[str]) -> list[TypeOf]:
+        asked = self._ask(values)
+        types = self.catalog.describe(asked)
+        if any(isinstance(part, ex.Sql) and part.places for part in self.backfill.parts()):
+            self.catalog.plan(asked)
+        return types
+
     def _ask(self, values: list[str]) -> str:
         steps = "\n".join(self.translator.steps_without_rules())
         return f"SELECT {', '.join(values)}\nFROM {self.source.relation.sql} AS {self.translator.alias}\n{steps}"
 
     def _describe_one(self, label: str, text: str) -> TypeOf:
         try:
-            return self.catalog.describe(self._ask([text]))[0]
+            return self._types([text])[0]
         except MigratorError as error:
             what = label if label.startswith("rule ") else f'column "{label}"'
             self.faults.add("M114", f"{what}: {error.what}", error.cure or "Mend the expression.")
@@ -292,7 +312,7 @@ class _Compiler:
             if isinstance(part, ex.Column):
                 read.add(part.name)
             elif isinstance(part, ex.Sql):
-                read |= purity.words(part.text)
+                read |= purity.words(self._bare(part))
         if self.source.relation.name in read:
             return ()
         return tuple(name for name in self.source.names if name not in read)

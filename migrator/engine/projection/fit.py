@@ -123,9 +123,12 @@ def _check_writable(target: Table, faults: Faults) -> None:
 def _check_uniqueness(subject: Subject, faults: Faults) -> None:
     _check_key(subject, faults)
     backfill, target = subject.backfill, subject.target
-    arbiter = target.unique_over(backfill.identities)
-    if arbiter is None or arbiter.deferrable:
-        why = "is deferrable, so it cannot decide a conflict" if arbiter else "is not a unique key of it"
+    wanted = set(backfill.identities)
+    arbiters = [one for one in target.uniques if set(one.columns) == wanted and not one.partial]
+    # The server takes all keys over these columns for arbiters, and none of them may be deferrable.
+    later = [one.name for one in arbiters if one.deferrable]
+    if later or not arbiters:
+        why = f"is deferrable ({later[0]}), so it cannot decide a conflict" if later else "is not a unique key of it"
         faults.add(
             "M119",
             f"the identity ({', '.join(backfill.identities)}) of {target.relation} {why}.",

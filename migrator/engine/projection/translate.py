@@ -50,8 +50,8 @@ class Translator:
         Raises ConfigurationError M113 for a column the source lacks, M106 for a parameter without a value.
         """
         match expression:
-            case ex.Sql(text):
-                return Piece(f"({text}\n)")
+            case ex.Sql():
+                return self._sql(expression)
             case ex.Column():
                 return self._column(expression)
             case ex.Constant(None):
@@ -95,8 +95,8 @@ class Translator:
     def condition(self, predicate: ex.Predicate) -> str:
         """Translate a predicate; the result is NULL where it is neither true nor false."""
         match predicate:
-            case ex.Sql(text):
-                return f"({text}\n)"
+            case ex.Sql():
+                return self._sql(predicate).sql
             case ex.Not(inner):
                 return f"(NOT {self.condition(inner)})"
             case ex.Both(left, right):
@@ -125,10 +125,32 @@ class Translator:
         hint = f'Did you mean "{close[0]}"?' if close else f"It has: {', '.join(self.source.names)}."
         raise ConfigurationError("M113", f'{self.source.relation} has no column "{wanted.name}".', hint)
 
-    def _missing(self, unless: ex.Given | None) -> Piece:
-        if unless is not None and self._is_given(unless.parameter.name):
-            return self._given(unless)
-        return Piece("NULL", exact=True)
+    def _sql(self, fragment: ex.Sql) -> Piece:
+        """Write a fragment with its places filled; what stands in them keeps its faults and marks."""
+        pieces = {name: self._in_place(one) for name, one in fragment.places}
+        return Piece(
+            f"({fragment.filled({name: one.sql for name, one in pieces.items()})}\n)",
+            tuple(fault for one in pieces.values() for fault in one.faults),
+            tuple(mark for one in pieces.values() for mark in one.marks),
+        )
+
+    def _in_place(self, part: ex.Expression | ex.Predicate) -> Piece:
+        if isinstance(part, ex.Predicate) and not isinstance(part, ex.Sql):
+            return Piece(self.condition(part))
+        return self.value(part)
+
+    def _missing(self, unless: tuple[ex.Given, ...]) -> Piece:
+        """Take the first value that is given; where several may give one, the row says which did."""
+        given = [one for one in unless if self._is_given(one.parameter.name)]
+        if len(unless) < 2 or not given:  # noqa: PLR2004 -- one or none
+            return self._given(given[0]) if given else Piece("NULL", exact=True)
+        values = [f"({self._given(one).sql})::text" for one in given]
+        nulls = [f"{value} IS NULL" for value in values]
+        marks = [
+            Mark(f"given by {one.parameter.name}", " AND ".join([*nulls[:place], f"{values[place]} IS NOT NULL"]))
+            for place, one in enumerate(given)
+        ]
+        return Piece(f"COALESCE({', '.join(values)})", (), tuple(marks))
 
     def _is_given(self, name: str) -> bool:
         return name in self.arguments.files or self.arguments.scalars.get(name) is not None

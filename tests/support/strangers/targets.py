@@ -69,7 +69,7 @@ FEATURES = {
         after=lambda at: [f"CREATE UNIQUE INDEX ON {at.sql} ((1)) WHERE {at.identity[0]} IS NULL"], whole=True
     ),
     "expression": Feature(after=lambda at: [f"CREATE INDEX ON {at.sql} (({at.identity[0]} IS NULL))"]),
-    "deferrable": Feature(lambda at: f"UNIQUE ({at.key}) DEFERRABLE INITIALLY DEFERRED"),
+    "deferrable": Feature(lambda _: '"~ later" integer UNIQUE DEFERRABLE INITIALLY DEFERRED', whole=True),
     "self": Feature(
         lambda at: f"FOREIGN KEY ({at.key}) REFERENCES {at.sql} ({at.key}) DEFERRABLE INITIALLY DEFERRED", whole=True
     ),

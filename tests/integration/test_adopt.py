@@ -1,0 +1,247 @@
+"""A table that is there already: adopted where it is equal, brought over act by act where it can be, else refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from migrator.database import revisions
+from migrator.demo.output_type_tables import build_legacy
+from migrator.model.errors import RefusedError
+from migrator.model.step import Phase
+from migrator.workflow import use_cases
+from migrator.workflow.desk import open_desk
+from migrator.workflow.use_cases import status_facts
+from tests.support.databases import Databases
+from tests.support.kills import as_it_was
+from tests.support.projects import back, check, definition, execute, make_project, rows_of, run, silent
+from tests.support.scratch import beside
+
+ROOT = Path(__file__).parents[2]
+# The tables of a guide, and the two other shapes in which the same repository makes them.
+GUIDE = """
+CREATE TABLE public.jobs (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email text NOT NULL, created_at timestamptz DEFAULT now(),
+    selected_restore_id uuid, latest_animation_id uuid);
+CREATE TABLE public.restore_attempts (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    job_id uuid NOT NULL REFERENCES public.jobs (id) ON DELETE CASCADE,
+    s3_key text NOT NULL, model text, params jsonb, created_at timestamptz DEFAULT now());
+CREATE TABLE public.animation_attempts (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    job_id uuid NOT NULL REFERENCES public.jobs (id) ON DELETE CASCADE,
+    restore_id uuid REFERENCES public.restore_attempts (id),
+    preview_s3_key text NOT NULL, result_s3_key text, thumb_s3_key text, created_at timestamptz DEFAULT now());
+ALTER TABLE public.jobs ADD CONSTRAINT fk_jobs_selected_restore
+    FOREIGN KEY (selected_restore_id) REFERENCES public.restore_attempts (id);
+ALTER TABLE public.jobs ADD CONSTRAINT fk_jobs_latest_animation
+    FOREIGN KEY (latest_animation_id) REFERENCES public.animation_attempts (id);
+CREATE INDEX idx_jobs_email ON public.jobs (email);
+CREATE INDEX idx_restore_attempts_job_id ON public.restore_attempts (job_id);
+CREATE INDEX idx_animation_attempts_job_id ON public.animation_attempts (job_id);
+CREATE INDEX idx_animation_attempts_restore_id ON public.animation_attempts (restore_id)
+"""
+GUIDE_BACK = """
+ALTER TABLE public.jobs DROP CONSTRAINT fk_jobs_selected_restore, DROP CONSTRAINT fk_jobs_latest_animation;
+DROP TABLE public.animation_attempts; DROP TABLE public.restore_attempts; DROP TABLE public.jobs
+"""
+ORM = """
+CREATE TABLE public.jobs (
+    id uuid NOT NULL, email varchar NOT NULL, created_at timestamptz DEFAULT now(),
+    selected_restore_id uuid, latest_animation_id uuid, PRIMARY KEY (id));
+CREATE INDEX ix_jobs_email ON public.jobs (email);
+CREATE TABLE public.restore_attempts (
+    id uuid NOT NULL, job_id uuid NOT NULL, s3_key varchar NOT NULL, model varchar, params json,
+    created_at timestamptz DEFAULT now(), PRIMARY KEY (id),
+    FOREIGN KEY (job_id) REFERENCES public.jobs (id) ON DELETE CASCADE);
+CREATE INDEX ix_restore_attempts_job_id ON public.restore_attempts (job_id);
+CREATE TABLE public.animation_attempts (
+    id uuid NOT NULL, job_id uuid NOT NULL, restore_id uuid, preview_s3_key varchar NOT NULL, result_s3_key varchar,
+    thumb_s3_key varchar, created_at timestamptz DEFAULT now(), PRIMARY KEY (id),
+    FOREIGN KEY (job_id) REFERENCES public.jobs (id) ON DELETE CASCADE,
+    FOREIGN KEY (restore_id) REFERENCES public.restore_attempts (id));
+CREATE INDEX ix_animation_attempts_job_id ON public.animation_attempts (job_id);
+CREATE INDEX ix_animation_attempts_restore_id ON public.animation_attempts (restore_id)
+"""
+SCRIPT = """
+CREATE TABLE public.jobs (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email varchar(255) NOT NULL, created_at timestamptz DEFAULT now(),
+    selected_restore_id uuid, latest_animation_id uuid);
+CREATE TABLE public.restore_attempts (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), job_id uuid REFERENCES public.jobs (id), s3_key varchar(500),
+    model varchar(100), params jsonb, created_at timestamptz DEFAULT now());
+CREATE TABLE public.animation_attempts (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), job_id uuid REFERENCES public.jobs (id),
+    restore_id uuid REFERENCES public.restore_attempts (id), preview_s3_key varchar(500), result_s3_key varchar(500),
+    thumb_s3_key varchar(500), created_at timestamptz DEFAULT now())
+"""
+ATTEMPTS = """
+INSERT INTO public.jobs (id, email) SELECT md5('j' || i)::uuid, i || '@example.com' FROM generate_series(1, 9) AS i;
+INSERT INTO public.restore_attempts (id, job_id, s3_key, params)
+    SELECT md5('r' || i)::uuid, md5('j' || i)::uuid, 'key ' || i,
+        ('{"b":  ' || i || ', "a": 1,' || chr(10) || ' "b": 2}')::json FROM generate_series(1, 9) AS i
+"""
+
+
+@pytest.fixture(autouse=True)
+def quickly(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Look at what revisions declare on databases beside."""
+    with ExitStack() as stack:
+        monkeypatch.setattr(use_cases, "declare", beside(databases, stack))
+        yield
+
+
+def guide(tmp_path: Path, url: str):
+    """Write a project whose one revision is the guide's DDL."""
+    execute(url, "CREATE TABLE IF NOT EXISTS public.old (id bigint PRIMARY KEY)")
+    columns = {"id": "derived_uuid()", "email": "sql(\"'job ' || id || '@example.com'\")"}
+    source = definition(columns, target="'jobs'")
+    return make_project(tmp_path, url, ddl_up=GUIDE, ddl_down=GUIDE_BACK, backfills={"jobs_from_old": source})
+
+
+def expanded(desk):
+    """Expand a change, and give the origin of its Step."""
+    run(desk, to=Phase.EXPAND)
+    (step,) = [one for one in status_facts(desk).steps if one.phase is Phase.EXPAND]
+    return step
+
+
+def test_g1_a_table_that_is_equal_is_adopted(database: str, tmp_path: Path) -> None:
+    """Shape (a): nothing is run, the revision is recorded as adopted; a rollback drops nothing."""
+    execute(database, GUIDE)
+    execute(database, "ALTER TABLE jobs RENAME CONSTRAINT fk_jobs_selected_restore TO whatever")
+    desk = guide(tmp_path, database)
+    before = as_it_was(database)
+    plan = use_cases.plan(desk)
+    assert "adopt jobs, restore_attempts, animation_attempts" in plan.steps[0].title
+    assert not plan.steps[0].preview.sql
+    step = expanded(desk)
+    assert ("adopted", "done", []) == (step.origin, step.status, step.undo["acts"])
+    assert before == as_it_was(database)
+    assert "expanded" == status_facts(desk).state
+    back(desk)
+    assert before == as_it_was(database)
+    assert "new" == status_facts(desk).state
+
+
+def test_g1_what_an_orm_made_is_brought_over_and_goes_back_exactly(database: str, tmp_path: Path) -> None:
+    """Shape (b): types widen, json becomes jsonb, keys and defaults come; undone, every json text is the old one."""
+    execute(database, ORM)
+    execute(database, ATTEMPTS)
+    desk = guide(tmp_path, database)
+    execute(database, "INSERT INTO old VALUES (1), (2)")
+    before = as_it_was(database)
+    plan = use_cases.plan(desk)
+    sql = "\n".join(plan.steps[0].preview.sql)
+    assert 'ALTER COLUMN "params" TYPE jsonb' in sql
+    assert "NOT VALID" in sql
+    assert "H114" in {one.id for one in plan.hazards}
+    assert "adopted" == expanded(desk).origin
+    (shape,) = rows_of(
+        database,
+        "SELECT (SELECT string_agg(format_type(atttypid, atttypmod), ' ' ORDER BY attnum) FROM pg_attribute"
+        " WHERE attrelid = 'restore_attempts'::regclass AND attnum > 0),"
+        " (SELECT count(*) FROM pg_constraint WHERE conrelid = 'jobs'::regclass AND contype = 'f' AND convalidated),"
+        " (SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'jobs'::regclass AND adnum = 1)",
+    )
+    assert ("uuid uuid text text jsonb timestamp with time zone", 2, "gen_random_uuid()") == shape
+    run(desk, to=Phase.VERIFY)
+    assert check(desk).proven
+    assert [(11,)] == rows_of(database, "SELECT count(*) FROM jobs")
+    assert use_cases.apply(desk, listen=lambda _: None).nothing_done
+    back(desk)
+    assert before == as_it_was(database)
+
+
+def test_g1_what_cannot_be_brought_over_is_refused_with_all_of_it(database: str, tmp_path: Path) -> None:
+    """Shape (c): foreign keys that do not cascade are named, what could be mended is marked, nothing is written."""
+    execute(database, SCRIPT)
+    desk = guide(tmp_path, database)
+    before = as_it_was(database)
+    for verb in (use_cases.plan, run):
+        with pytest.raises(RefusedError) as refused:
+            verb(desk)
+        assert "M209" == refused.value.id
+        said = refused.value.what
+        assert "declared: FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE" in said
+        assert 'restore_attempts: column "s3_key" is nullable, declared: NOT NULL [could be brought over]' in said
+        assert 'column "email" is character varying(255), declared: text [could be brought over]' in said
+    assert before == as_it_was(database)
+    assert [(None,)] == rows_of(database, "SELECT to_regclass('migrator.meta')")
+
+
+# What became of V's tables between the guide and a dump: the seventh of these is a check that was made again (T7).
+DRIFT = {
+    "no trigger": "DROP TRIGGER video_jobs_updated_at_trigger ON video_jobs",
+    "no row security": "ALTER TABLE video_jobs DISABLE ROW LEVEL SECURITY",
+    "one policy less": "DROP POLICY video_jobs_delete_own ON video_jobs",
+    "no index": "DROP INDEX idx_video_jobs_status; DROP INDEX idx_video_jobs_created_at",
+    "another name": "ALTER TABLE video_jobs RENAME CONSTRAINT video_jobs_comfy_job_id_key TO video_jobs_key1",
+    "no owner": "ALTER TABLE video_jobs DROP CONSTRAINT video_jobs_user_id_fkey",
+    "columns gone": "ALTER TABLE video_jobs DROP processing_time_seconds, DROP error_message, DROP fps",
+}
+REFUSED = {
+    "a word forgotten": (
+        "ALTER TABLE video_jobs DROP CONSTRAINT video_jobs_status_check,"
+        " ADD CONSTRAINT video_jobs_status_check CHECK (status IN ('pending', 'processing', 'completed'))",
+        "it forbids 'failed', which is declared",
+    ),
+    "everybody reads": ("CREATE POLICY everybody ON video_jobs USING (true)", "may show our rows to more people"),
+    "a tenant": ("ALTER TABLE video_jobs ADD tenant int NOT NULL", "has no default: our rows would have no value"),
+    "another body": (
+        "CREATE OR REPLACE FUNCTION update_video_jobs_updated_at() RETURNS trigger LANGUAGE plpgsql"
+        " AS 'BEGIN RETURN new; END'",
+        "update_video_jobs_updated_at() has another body",
+    ),
+}
+
+
+def by_hand(url: str) -> None:
+    """Make the legacy database, and in it the guide's tables as somebody who ran the SQL by hand."""
+    with closing(psycopg.connect(url, autocommit=True)) as conn:
+        build_legacy(conn)
+    for revision in ("0001", "0002"):
+        execute(url, revisions.offline_sql(ROOT / "revisions", "output_type_tables", revision))
+
+
+def documented(url: str):
+    """Open the documented change."""
+    return open_desk("output_type_tables", config=str(ROOT), url=url)
+
+
+def test_t14_tables_that_exist_already_are_compared_and_not_ignored(database_from) -> None:
+    """T14: run by hand and drifted since, both tables are brought over, proven, and left as they were found."""
+    url = database_from("the guide by hand", by_hand)
+    for one in DRIFT.values():
+        execute(url, one)
+    before = as_it_was(url)
+    desk = documented(url)
+    assert ["0001", "0002"] == [one.name for one in use_cases.plan(desk, count=False).steps[:2]]
+    report = use_cases.apply(desk, listen=silent)
+    assert all(one.proven for one in report.verdicts if "as expand left" in one.claim)
+    assert all(one.proven for one in report.comparisons)
+    origins = {
+        one.name: (one.origin, bool(one.undo["acts"])) for one in status_facts(desk).steps if one.phase is Phase.EXPAND
+    }
+    assert {"0001": ("adopted", True), "0002": ("adopted", False)} == origins
+    (security,) = rows_of(url, "SELECT relrowsecurity FROM pg_class WHERE oid = 'video_jobs'::regclass")
+    assert security == (True,)
+    back(desk)
+    assert before == as_it_was(url)
+
+
+@pytest.mark.parametrize("drift", sorted(REFUSED))
+def test_t7_what_forbids_or_shows_our_rows_is_refused(drift: str, database_from) -> None:
+    """T7 and others: a declared word that is forbidden, a policy for everybody, a column that nobody fills."""
+    url = database_from("the guide by hand", by_hand)
+    change, why = REFUSED[drift]
+    execute(url, change)
+    before = as_it_was(url)
+    with pytest.raises(RefusedError, match="M209") as refused:
+        run(documented(url))
+    assert why in refused.value.what
+    assert before == as_it_was(url)
