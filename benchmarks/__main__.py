@@ -1,7 +1,8 @@
-"""`python -m benchmarks [--rows N] [--pairs K] [--only copy|verify|start]`: figures as ratios, medians of pairs.
+"""`python -m benchmarks [--rows N] [--pairs K] [--only copy|faults|start]`: figures as ratios, medians of pairs.
 
 The legacy table of the documented change is built with N rows. "raw" is one INSERT … SELECT with the same mapping and
 all indexes in place; "ours" is `migrator backfill` as a process of its own, with provenance, digests and checkpoints.
+"faults" is a copy of which 1 % of the rows are bad in ten ways, against a clean one of the same size (at most 200,000).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import psycopg
 
+from benchmarks.faults import faults
 from migrator.database.session import execute, transaction
 from migrator.demo.output_type_tables import build_legacy
 from migrator.engine.prepare import prepare
@@ -49,12 +51,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the legacy table (default 1,000,000)")
     parser.add_argument("--pairs", type=int, default=3, help="pairs of raw and ours (default 3)")
     parser.add_argument("--workers", type=int, default=1, help="workers of the copy (default 1)")
-    parser.add_argument("--only", choices=["copy", "start"], help="run only these")
+    parser.add_argument("--only", choices=["copy", "faults", "start"], help="run only these")
     asked = parser.parse_args()
     with Postgres.start(durable=True, settings=SETTINGS) as server:
-        if asked.only != "start":
+        if asked.only in {None, "copy"}:
             copy_against_raw(server, asked.rows, asked.pairs, asked.workers)
-        if asked.only != "copy":
+        if asked.only in {None, "faults"}:
+            faults(server, min(asked.rows, 200_000), asked.pairs)
+        if asked.only in {None, "start"}:
             start_up(server)
 
 

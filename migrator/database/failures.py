@@ -33,7 +33,8 @@ class Failure(Enum):
 
 
 _RETRY = frozenset({"40001", "40P01", "55P03"})
-_ROW = frozenset({"P0001", "P0002", "P0003", "P0004", "54000", "21000", "44000"})
+# 54001 is a value nested too deep; 44000 and 21000 are a view and a subquery that refuse a row.
+_ROW = frozenset({"54000", "54001", "21000", "44000"})
 _LOST = frozenset({"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"})
 _EXACT = {
     **dict.fromkeys(_RETRY, Failure.RETRY),
@@ -44,13 +45,60 @@ _EXACT = {
 }
 _BY_CLASS = {
     "08": Failure.LOST,
-    "22": Failure.ROW,
-    "23": Failure.ROW,
-    "2F": Failure.ROW,
+    **dict.fromkeys(("09", "20", "22", "23", "27", "2F", "38", "P0"), Failure.ROW),
     "0A": Failure.DEFINITION,
     "3F": Failure.DEFINITION,
     "42": Failure.DEFINITION,
 }
+# Every class PostgreSQL itself gives out. A state of any other class was raised by somebody's code, about a row.
+_CLASSES = frozenset(
+    [
+        "00",
+        "01",
+        "02",
+        "03",
+        "08",
+        "09",
+        "0A",
+        "0B",
+        "0F",
+        "0L",
+        "0P",
+        "0Z",
+        "10",
+        "20",
+        "21",
+        "22",
+        "23",
+        "24",
+        "25",
+        "26",
+        "27",
+        "28",
+        "2B",
+        "2D",
+        "2F",
+        "34",
+        "38",
+        "39",
+        "3B",
+        "3D",
+        "3F",
+        "40",
+        "42",
+        "44",
+        "53",
+        "54",
+        "55",
+        "57",
+        "58",
+        "72",
+        "F0",
+        "HV",
+        "P0",
+        "XX",
+    ]
+)
 
 
 def kind(exc: BaseException) -> Failure:
@@ -63,7 +111,15 @@ def kind(exc: BaseException) -> Failure:
         # connection.
         gone = isinstance(exc, (psycopg.OperationalError, psycopg.InterfaceError))
         return Failure.LOST if gone else Failure.WORLD
-    return _EXACT.get(state) or _BY_CLASS.get(state[:2], Failure.WORLD)
+    others = Failure.WORLD if state[:2] in _CLASSES else Failure.ROW
+    return _EXACT.get(state) or _BY_CLASS.get(state[:2], others)
+
+
+def about_a_row(state: str) -> str:
+    """Write in SQL what `kind` decides: whether an SQLSTATE is about a row. `state` is SQL for the SQLSTATE."""
+    exact = ", ".join(literal(one) for one in sorted(_ROW))
+    others = ", ".join(literal(one) for one in sorted(_CLASSES) if _BY_CLASS.get(one) is not Failure.ROW)
+    return f"{state} IN ({exact}) OR pg_catalog.left({state}, 2) NOT IN ({others})"
 
 
 def sqlstate(exc: BaseException) -> str:

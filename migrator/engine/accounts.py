@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from migrator.engine.isolate import Raising
+from migrator.engine.blame import Blame
 from migrator.engine.projection.pieces import MOVED
 from migrator.engine.projection.projection import CODE, DIGEST, MARKS, Projection
 from migrator.engine.ranges import Keyset
@@ -37,7 +37,7 @@ class Counted:
     projection: Projection
     recorded: Recorded | None = None
     provenances: tuple[str, ...] = ()
-    raising: tuple[Raising, ...] = ()
+    raising: tuple[Blame, ...] = ()
 
     @property
     def keyset(self) -> Keyset:

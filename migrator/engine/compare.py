@@ -103,7 +103,7 @@ class Compare:
     def _range_with_raising(self, conn: Connection, lo: Key | None, hi: Key | None) -> tuple[int, list[RowVerdict]]:
         """Compare a Range in which the definition's SQL raises for some rows: these are pending, the rest is judged."""
         with transaction(conn, read_only=True, search_path=self.search_path):
-            raising = raising_rows(conn, self._projection.without(self.writing.keyset.within(lo, hi)))
+            raising = raising_rows(conn, self._projection, lo, hi)
         writing = replace(self.writing, projection=without(self._projection, raising))
         read, found = replace(self, writing=writing).compare_range(conn, lo, hi)
         keys = {one.key for one in raising}

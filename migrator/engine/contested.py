@@ -13,6 +13,7 @@ from typing import Final
 
 from migrator.database.connect import Connection
 from migrator.database.session import execute, one, rows
+from migrator.engine.blame import Blame
 from migrator.engine.counts import Counts, counted
 from migrator.engine.ranges import Key
 from migrator.engine.statements import Writing
@@ -60,7 +61,8 @@ class Drain:
         if tried is None:
             return Counts()
         if tried > ATTEMPTS:
-            execute(conn, self.writing.single(None, key, SUPPRESSED, "", "", "inserted, and not returned"))
+            swallowed = Blame(key=key, reason=SUPPRESSED, message="inserted, and not returned")
+            execute(conn, self.writing.held([swallowed]))
             return Counts(quarantined=1)
         counts, inserted = counted(one(conn, self.writing.contested(key, tried + 1)))
         return replace(counts, read=0, moved=inserted)

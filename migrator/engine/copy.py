@@ -8,7 +8,7 @@ that fails so too is cut into smaller transactions until the row is alone, and t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,12 +18,14 @@ from migrator.database import failures
 from migrator.database.connect import Connection, Database
 from migrator.database.failures import Failure, SqlError
 from migrator.database.session import execute, one, rows, value
+from migrator.engine.blame import Blame, blame
 from migrator.engine.contested import LOCK_SPACE, Drain
 from migrator.engine.counts import Counts, counted
 from migrator.engine.ranges import plan_ranges
+from migrator.engine.scout import Scouted, scout
 from migrator.engine.statements import Writing
 from migrator.engine.work import Line, Work
-from migrator.ledger import backfills, lease, provenance, quarantine
+from migrator.ledger import backfills, lease, quarantine
 from migrator.ledger.backfills import Range
 from migrator.ledger.lease import Lease
 from migrator.model.change import Settings
@@ -33,7 +35,6 @@ from migrator.model.names import Relation
 CAREFUL_FOR = 8  # batches after one that failed by a row
 PASSES = 20  # over rows found behind, and over references to later rows
 DANGLING = "backfill = %s AND run = %s AND sqlstate = '23503' AND status = 'open'"
-TAKEN = "another source row became, or is merged into, the same target row"
 
 
 class _MissedRowsError(Exception):
@@ -146,8 +147,11 @@ class Copy:
                 raise
 
     def _range(self, line: Line, one_range: Range) -> Iterator[Counts]:
-        careful = 0
+        careful, troubled = 0, False
         while True:
+            if troubled:
+                troubled = yield from self._without_the_bad(line, one_range)
+                continue
             slow = one_range.careful or careful > 0 or not self.writing.projection.finds_out_by_inserting
             try:
                 step = self._batch(line, one_range, self.settings.batch_rows, careful=slow)
@@ -155,18 +159,53 @@ class Copy:
             except (SqlError, _MissedRowsError) as error:
                 if not _is_row(error):
                     raise
-                careful = CAREFUL_FOR
-                if not slow:
-                    continue
-                for counts in self._split(line, one_range, self.settings.batch_rows):
-                    yield counts
-                    self._refuse_over_limit(line)
+                careful, troubled = CAREFUL_FOR, slow
                 continue
             if step is None:
                 return
             yield step
             if step.quarantined:
                 self._refuse_over_limit(line)
+
+    def _without_the_bad(self, line: Line, one_range: Range) -> Generator[Counts, None, bool]:
+        """Do the next batch without the rows at fault, which go to quarantine; says whether there were any."""
+        found = self._scout(line, one_range)
+        if found is None:
+            yield from self._split(line, one_range, self.settings.batch_rows)
+            return False
+        try:
+            step = self._batch(line, one_range, self.settings.batch_rows, careful=True, scouted=found)
+        except SqlError as error:
+            if not _is_row(error):
+                raise
+            yield from self._split(line, one_range, self.settings.batch_rows)
+            return True
+        if step is not None:
+            yield step
+            if step.quarantined:
+                self._refuse_over_limit(line)
+        return bool(found.blames)
+
+    def _scout(self, line: Line, one_range: Range) -> Scouted | None:
+        """Find out which rows of the next batch are at fault; nothing that is written for that stays."""
+
+        def look() -> Scouted | None:
+            with self._work.transaction(line) as conn, conn.transaction(force_rollback=True):
+                return self._look(conn, one_range.id)
+
+        try:
+            return self._work.retrying(look)
+        except SqlError as error:
+            if not _is_row(error):
+                raise
+        return None
+
+    def _look(self, conn: Connection, range_id: int) -> Scouted | None:
+        here = self._enter(conn, range_id)
+        if here is None:
+            return None
+        hi = self.writing.keyset.nth_after(conn, here.position, here.hi, self.settings.batch_rows)
+        return scout(conn, self.writing, here.position, here.hi if hi is None else hi)
 
     def _split(self, line: Line, one_range: Range, size: int) -> Iterator[Counts]:
         """Do the next `size` rows in halves, each a transaction of its own; a lone row that fails is quarantined."""
@@ -182,8 +221,12 @@ class Copy:
             step = self._quarantine_next(line, one_range, error)
         if step is not None:
             yield step
+            if step.quarantined:
+                self._refuse_over_limit(line)
 
-    def _batch(self, line: Line, one_range: Range, size: int, *, careful: bool) -> Counts | None:
+    def _batch(
+        self, line: Line, one_range: Range, size: int, *, careful: bool, scouted: Scouted | None = None
+    ) -> Counts | None:
         """Do one batch, again where somebody else was merely in the way; None when the Range is done."""
 
         def attempt() -> Counts | None:
@@ -191,16 +234,29 @@ class Copy:
                 here = self._enter(conn, one_range.id)
                 if here is None:
                     return None
-                hi = self.writing.keyset.nth_after(conn, here.position, here.hi, size)
+                hi = scouted.upto if scouted else self.writing.keyset.nth_after(conn, here.position, here.hi, size)
                 ends = hi is None or hi == here.hi
+                held = self._hold(conn, one_range.id, scouted.blames) if scouted else 0
                 write = self.writing.careful if careful else self.writing.plain
                 found = one(conn, write(one_range.id, here.position, here.hi if hi is None else hi, ends=ends))
                 counts, inserted = counted(found)
                 if not careful and inserted != counts.moved:
                     raise _MissedRowsError
-                return replace(counts, moved=inserted)
+                read, quarantined = counts.read + held, counts.quarantined + held
+                return replace(counts, read=read, moved=inserted, quarantined=quarantined)
 
         return self._work.retrying(attempt)
+
+    def _hold(self, conn: Connection, range_id: int, blames: Sequence[Blame]) -> int:
+        """Quarantine rows at fault, so that the careful statement passes them over."""
+        if not blames:
+            return 0
+        held = execute(conn, self.writing.held(blames))
+        execute(
+            conn,
+            f"UPDATE migrator.range SET read = read + {held}, quarantined = quarantined + {held} WHERE id = {range_id}",
+        )
+        return held
 
     def _enter(self, conn: Connection, range_id: int) -> Range | None:
         """Lock, in this order: the lease, the backfill against its drain, the Range."""
@@ -218,7 +274,7 @@ class Copy:
                 key = self.writing.keyset.nth_after(conn, here.position, here.hi, 1)
                 if key is None:
                     return Counts()
-                execute(conn, self.writing.single(one_range.id, key, *_said(error, self._id)))
+                execute(conn, self.writing.single(one_range.id, blame(key, error, self._id)))
                 return Counts(read=1, quarantined=1)
 
         return self._work.retrying(quarantine_it)
@@ -297,10 +353,3 @@ def count_behind(conn: Connection, writing: Writing) -> int:
 
 def _is_row(error: SqlError | _MissedRowsError) -> bool:
     return isinstance(error, _MissedRowsError) or failures.kind(error) is Failure.ROW
-
-
-def _said(error: SqlError, backfill: int) -> tuple[str, str, str, str]:
-    """Give reason, SQLSTATE, constraint and message of a row's fault; the reason groups, so it holds no value."""
-    state, constraint = failures.sqlstate(error), failures.constraint(error)
-    reason = TAKEN if constraint == provenance.one_each(backfill) else failures.message(error)
-    return reason, state, constraint, failures.detail(error)

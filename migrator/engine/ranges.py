@@ -53,11 +53,11 @@ class Keyset:
 
     def after(self, position: Key | None) -> str:
         """Write the condition for keys beyond a position."""
-        return "true" if position is None else f"({', '.join(self.names)}) > ({self._values(position)})"
+        return "true" if position is None else f"({', '.join(self.names)}) > ({self.values(position)})"
 
     def upto(self, position: Key | None) -> str:
         """Write the condition for keys up to and including a position."""
-        return "true" if position is None else f"({', '.join(self.names)}) <= ({self._values(position)})"
+        return "true" if position is None else f"({', '.join(self.names)}) <= ({self.values(position)})"
 
     def within(self, lo: Key | None, hi: Key | None) -> str:
         """Write the condition for the interval (lo, hi]."""
@@ -65,9 +65,10 @@ class Keyset:
 
     def at(self, key: Key) -> str:
         """Write the condition for one key."""
-        return f"({', '.join(self.names)}) = ({self._values(key)})"
+        return f"({', '.join(self.names)}) = ({self.values(key)})"
 
-    def _values(self, key: Key) -> str:
+    def values(self, key: Key) -> str:
+        """Write a key in its own types."""
         pairs = zip(key, self.columns, strict=True)
         return ", ".join(f"{literal(text)}::{type_name}" for text, (_, type_name) in pairs)
 

@@ -7,8 +7,10 @@ Projection.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from migrator.engine.blame import Blame
 from migrator.engine.projection.pieces import FIRST_OUTCOME, MERGED, MOVED
 from migrator.engine.projection.projection import CODE, DETAIL, DIGEST, MARKS, Projection
 from migrator.engine.ranges import Key, Keyset
@@ -48,24 +50,40 @@ class Writing:
         """Write the statement that only takes rows nobody accounts for yet, and merges where a row is in the way."""
         return self._careful(self.keyset.within(lo, hi), self._checkpoint(range_id, hi, ends=ends))
 
+    def careful_rows(self, lo: Key | None, hi: Key | None) -> str:
+        """Write the SELECT of the rows that the careful statement takes."""
+        return self._careful_rows(self.keyset.within(lo, hi))
+
     def contested(self, key: Key, attempt: int) -> str:
         """Write the statement that decides one contested key again, under a fresh snapshot."""
         return self._careful(self.keyset.at(key), None, attempt)
 
-    def single(self, range_id: int | None, key: Key, reason: str, sqlstate: str, constraint: str, message: str) -> str:
-        """Write the statement that quarantines one row by its key, for a fault only the attempt could show."""
+    def single(self, range_id: int, blamed: Blame) -> str:
+        """Write the statement that quarantines the next row of a Range."""
+        counted = f"read = read + 1, quarantined = quarantined + 1, position = {text_array(blamed.key)}"
+        return f"WITH quar AS ({self.held([blamed])}) UPDATE migrator.range SET {counted} WHERE id = {range_id}"
+
+    def held(self, blames: Sequence[Blame]) -> str:
+        """Write the statement that quarantines rows by their keys, for faults that only an attempt could show."""
         keyset = self.keyset
-        shown = [literal(reason), literal(sqlstate), literal(constraint or None), literal(message)]
+        names = [f"k{n}" for n in range(1, len(keyset.columns) + 1)]
+        facts = [
+            (literal(one.reason), *(literal(said) for said in (one.sqlstate, one.constraint or None, one.message)))
+            for one in blames
+        ]
+        listed = ", ".join(
+            f"({keyset.values(one.key)}, {', '.join(said)})" for one, said in zip(blames, facts, strict=True)
+        )
+        blamed = ours("blamed")
+        same = " AND ".join(f"{name} = {blamed}.{key}" for name, key in zip(keyset.names, names, strict=True))
         row = (
-            f"SELECT {self.recorded.id}, {keyset.texts}, {', '.join(shown)}, to_json({keyset.alias}.*),"
-            f" {self.recorded.definition}, {self.run} FROM {keyset.relation} AS {keyset.alias} WHERE {keyset.at(key)}"
+            f"SELECT {self.recorded.id}, {keyset.texts}, {blamed}.reason, {blamed}.sqlstate, {blamed}.constraint_name,"
+            f" {blamed}.message, to_json({keyset.alias}.*), {self.recorded.definition}, {self.run}"
+            f" FROM (VALUES {listed}) AS {blamed} ({', '.join(names)}, reason, sqlstate, constraint_name, message)"
+            f" JOIN {keyset.relation} AS {keyset.alias} ON {same} WHERE {self.unaccounted_for()}"
         )
         columns = "backfill, source_key, reason, sqlstate, constraint_name, message, source_row, definition, run"
-        insert = f"INSERT INTO migrator.quarantine ({columns}) {row} ON CONFLICT (backfill, source_key) DO NOTHING"
-        if range_id is None:
-            return insert
-        counted = f"read = read + 1, quarantined = quarantined + 1, position = {text_array(key)}"
-        return f"WITH quar AS ({insert}) UPDATE migrator.range SET {counted} WHERE id = {range_id}"
+        return f"INSERT INTO migrator.quarantine ({columns}) {row} ON CONFLICT (backfill, source_key) DO NOTHING"
 
     def unaccounted_for(self) -> str:
         """Write the condition that no provenance and no quarantine knows the source row."""
@@ -110,18 +128,23 @@ class Writing:
         parts = [
             f"ins AS (INSERT INTO {self._target} {self._insert_from_p()}"
             f" ON CONFLICT ({names}) DO NOTHING RETURNING {names})",
+            # FULL, for it is never a loop in a loop: nobody can tell the planner how many rows there will be.
+            f"got AS MATERIALIZED (SELECT p.*, {self._identity('ins')[0]} IS NOT NULL AS {quote('~got')}"
+            f" FROM p FULL JOIN ins ON {by_identity})",
             f"prov AS (INSERT INTO {self.recorded.provenance}"
-            f" SELECT {self._provenance_of('p')} FROM p JOIN ins ON {by_identity} WHERE p.{quote(CODE)} = {MOVED}"
+            f" SELECT {self._provenance_of('got')} FROM got WHERE got.{quote(CODE)} = {MOVED} AND got.{quote('~got')}"
             f" UNION ALL SELECT {', '.join(merged)} FROM p WHERE p.{quote(CODE)} = {MERGED})",
             f"contested AS (INSERT INTO migrator.change_log (backfill, source_key, attempts)"
-            f" SELECT {self.recorded.id}, {self._key_texts('p')}, {attempt} FROM p LEFT JOIN ins ON {by_identity}"
-            f" WHERE p.{quote(CODE)} = {MOVED} AND {self._identity('ins')[0]} IS NULL)",
+            f" SELECT {self.recorded.id}, {self._key_texts('got')}, {attempt} FROM got"
+            f" WHERE got.{quote(CODE)} = {MOVED} AND NOT got.{quote('~got')})",
             self._quarantined(),
             *self._filled(),
             *([checkpoint] if checkpoint else []),
         ]
-        selected = self.projection.select(f"{where} AND {self.unaccounted_for()}")
-        return self._statement(selected, parts, inserted="(SELECT count(*) FROM ins)")
+        return self._statement(self._careful_rows(where), parts, inserted="(SELECT count(*) FROM ins)")
+
+    def _careful_rows(self, where: str) -> str:
+        return self.projection.select(f"{where} AND {self.unaccounted_for()}")
 
     def _filled(self) -> list[str]:
         """Complete the empty columns of rows merged into, under their row locks, and keep what was written."""

@@ -14,7 +14,7 @@ from migrator.database.connect import Connection, Database
 from migrator.database.failures import Failure
 from migrator.database.session import execute, transaction, value
 from migrator.model.errors import MigratorError, UsageError, WorldError
-from migrator.model.names import Relation
+from migrator.model.names import Relation, literal
 from migrator.servers import Postgres
 
 TABLE = Relation("public", "O'Brien's %s :x \"T\"")
@@ -197,6 +197,43 @@ def test_kinds_of_real_failures(conn: Connection, sql: str, kind: Failure, const
         execute(conn, sql.format(t=TABLE.sql))
     assert failures.kind(caught.value) is kind
     assert failures.constraint(caught.value) == constraint.format(n=TABLE.name)
+
+
+def test_python_and_the_server_agree_on_what_is_about_a_row(conn: Connection) -> None:
+    """The states that a statement of ours sorts out by itself are sorted as an error of the driver would be."""
+    states = [
+        "22012",
+        "23505",
+        "2F000",
+        "P0001",
+        "54000",
+        "54001",
+        "54011",
+        "21000",
+        "44000",
+        "42501",
+        "40001",
+        "40P01",
+    ]
+    states += [
+        "53100",
+        "57014",
+        "57P01",
+        "55P03",
+        "08006",
+        "XX000",
+        "SHOP1",
+        "45000",
+        "38000",
+        "09000",
+        "20000",
+        "25006",
+    ]
+    for state in states:
+        with pytest.raises(psycopg.Error) as caught:
+            execute(conn, f"DO $$BEGIN RAISE 'x' USING ERRCODE = '{state}'; END$$")
+        about = value(conn, f"SELECT {failures.about_a_row(literal(state))}")
+        assert about == (failures.kind(caught.value) is Failure.ROW), state
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from migrator.database.session import transaction
+from migrator.engine.blame import Blame
 from migrator.engine.contested import SUPPRESSED
 from migrator.engine.prepare import prepare
 from migrator.model.errors import MigratorError
@@ -38,20 +39,21 @@ WATCH = (
 def test_finding_16_a_row_committed_after_the_snapshot_is_decided_again(database: str, tmp_path: Path) -> None:
     """A row that was neither inserted nor returned nor visible goes to the change log, and is merged by a new look."""
     desk = one_table(
-        tmp_path, database, rows=[(1, "a"), (2, "b"), (3, "c")], also=FAILS_AT_1, settings={"batch_rows": 1}
+        tmp_path, database, rows=[(n, f"row {n}") for n in range(1, 5)], also=FAILS_AT_1, settings={"batch_rows": 1}
     )
     run(desk, to=Phase.EXPAND)
     execute(database, WATCH)
     worker = threading.Thread(target=lambda: run(desk))
     with closing(psycopg.connect(database)) as application:
-        application.execute("INSERT INTO new VALUES (2, 'of the application')")
+        application.execute("INSERT INTO new VALUES (3, 'of the application')")
         worker.start()
         wait_for_a_lock(database)
         application.commit()
     worker.join(30)
-    assert [(["2"],)] == rows_of(database, "SELECT source_key FROM contested")
-    assert {"1": ("quarantined", "not this one"), "2": ("merged", "2"), "3": ("moved", "3")} == fates(desk)
-    assert [(2, "of the application"), (3, "c")] == rows_of(database, "SELECT * FROM new ORDER BY 1")
+    assert [(["3"],)] == rows_of(database, "SELECT source_key FROM contested")
+    ends = {"1": ("quarantined", "not this one"), "2": ("moved", "2"), "3": ("merged", "3"), "4": ("moved", "4")}
+    assert ends == fates(desk)
+    assert [(2, "row 2"), (3, "of the application"), (4, "row 4")] == rows_of(database, "SELECT * FROM new ORDER BY 1")
     assert [] == rows_of(database, "SELECT * FROM migrator.change_log")
 
 
@@ -120,7 +122,7 @@ def test_finding_16_every_conflict_names_its_arbiter(database: str, tmp_path: Pa
     careful = [
         writing.careful(1, None, None, ends=True),
         writing.contested(("1",), 1),
-        writing.single(1, ("1",), "reason", "", "", ""),
+        writing.single(1, Blame(key=("1",), reason="reason")),
     ]
     for statement in careful:
         found = re.findall(r"ON CONFLICT\s*(\([^)]*\))?", statement)
