@@ -19,12 +19,13 @@ from migrator.database.types import (
     type_json,
     type_named,
 )
-from migrator.model.names import Relation, literal
+from migrator.model.names import Relation, literal, text_array
 from migrator.model.tables import Check, ForeignKey, Policy, Table, TableColumn, Trigger, Unique
 
 __all__ = [
     "ServerFacts",
     "cast_context",
+    "closed",
     "describe",
     "describe_columns",
     "find",
@@ -214,6 +215,16 @@ def find(conn: Connection, name: str, search_path: str = "public") -> Relation |
         search_path=search_path,
     )
     return Relation(*found[0]) if found else None
+
+
+def closed(conn: Connection, search_path: str) -> list[str]:
+    """List the schemas of a search_path that this role may not look into: what is there is not found."""
+    names = text_array(one.strip().strip('"') for one in search_path.split(","))
+    found = catalog.ask_one(
+        conn,
+        f"SELECT nspname FROM pg_namespace WHERE nspname = ANY ({names}) AND NOT has_schema_privilege(oid, 'USAGE')",
+    )
+    return [str(name) for (name,) in found]
 
 
 def similar(conn: Connection, name: str, *, limit: int = 3) -> list[str]:

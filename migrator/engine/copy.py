@@ -37,6 +37,14 @@ PASSES = 20  # over rows found behind, and over references to later rows
 DANGLING = "backfill = %s AND run = %s AND sqlstate = '23503' AND status = 'open'"
 
 
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """What is expected of the next batch: how many rows one look can take, and whether the definition raises."""
+
+    rows: int
+    raises: bool = False
+
+
 class _MissedRowsError(Exception):
     """A plain batch inserted fewer rows than it should have: something in the target swallowed some."""
 
@@ -147,10 +155,10 @@ class Copy:
                 raise
 
     def _range(self, line: Line, one_range: Range) -> Iterator[Counts]:
-        careful, troubled = 0, False
+        careful, trouble = 0, None
         while True:
-            if troubled:
-                troubled = yield from self._without_the_bad(line, one_range)
+            if trouble is not None:
+                trouble = yield from self._without_the_bad(line, one_range, trouble)
                 continue
             slow = one_range.careful or careful > 0 or not self.writing.projection.finds_out_by_inserting
             try:
@@ -159,7 +167,7 @@ class Copy:
             except (SqlError, _MissedRowsError) as error:
                 if not _is_row(error):
                     raise
-                careful, troubled = CAREFUL_FOR, slow
+                careful, trouble = CAREFUL_FOR, _Trouble(self.settings.batch_rows) if slow else None
                 continue
             if step is None:
                 return
@@ -167,31 +175,41 @@ class Copy:
             if step.quarantined:
                 self._refuse_over_limit(line)
 
-    def _without_the_bad(self, line: Line, one_range: Range) -> Generator[Counts, None, bool]:
-        """Do the next batch without the rows at fault, which go to quarantine; says whether there were any."""
-        found = self._scout(line, one_range)
-        if found is None:
-            yield from self._split(line, one_range, self.settings.batch_rows)
-            return False
+    def _without_the_bad(
+        self, line: Line, one_range: Range, trouble: _Trouble
+    ) -> Generator[Counts, None, _Trouble | None]:
+        """Do the next batch without the rows at fault, which go to quarantine; says what to expect of the next."""
+        found = self._scout(line, one_range, trouble)
         try:
-            step = self._batch(line, one_range, self.settings.batch_rows, careful=True, scouted=found)
+            if found is None:
+                yield from self._split(line, one_range, trouble.rows)
+                return None
+            step = self._batch(line, one_range, trouble.rows, careful=True, scouted=found)
         except SqlError as error:
             if not _is_row(error):
                 raise
-            yield from self._split(line, one_range, self.settings.batch_rows)
-            return True
+            yield from self._split(line, one_range, trouble.rows)
+            return trouble
         if step is not None:
             yield step
             if step.quarantined:
                 self._refuse_over_limit(line)
-        return bool(found.blames)
+        if step is None or not found.blames:
+            return None
+        rows = max(1, step.read) if step.read < trouble.rows else trouble.rows * 2
+        return _Trouble(min(rows, self.settings.batch_rows), found.raised)
 
-    def _scout(self, line: Line, one_range: Range) -> Scouted | None:
+    def _scout(self, line: Line, one_range: Range, trouble: _Trouble) -> Scouted | None:
         """Find out which rows of the next batch are at fault; nothing that is written for that stays."""
 
         def look() -> Scouted | None:
             with self._work.transaction(line) as conn, conn.transaction(force_rollback=True):
-                return self._look(conn, one_range.id)
+                here = self._enter(conn, one_range.id)
+                if here is None:
+                    return None
+                hi = self.writing.keyset.nth_after(conn, here.position, here.hi, trouble.rows)
+                upto = here.hi if hi is None else hi
+                return scout(conn, self.writing, here.position, upto, raising=trouble.raises)
 
         try:
             return self._work.retrying(look)
@@ -199,13 +217,6 @@ class Copy:
             if not _is_row(error):
                 raise
         return None
-
-    def _look(self, conn: Connection, range_id: int) -> Scouted | None:
-        here = self._enter(conn, range_id)
-        if here is None:
-            return None
-        hi = self.writing.keyset.nth_after(conn, here.position, here.hi, self.settings.batch_rows)
-        return scout(conn, self.writing, here.position, here.hi if hi is None else hi)
 
     def _split(self, line: Line, one_range: Range, size: int) -> Iterator[Counts]:
         """Do the next `size` rows in halves, each a transaction of its own; a lone row that fails is quarantined."""

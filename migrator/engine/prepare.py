@@ -21,8 +21,8 @@ from migrator.ledger.backfills import Image, Recorded
 from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
-from migrator.model.errors import ConfigurationError
-from migrator.model.names import DEFAULT_COLLATION, Relation, first_schema, ours
+from migrator.model.errors import ConfigurationError, UsageError
+from migrator.model.names import DEFAULT_COLLATION, Relation, first_schema, ours, quote
 from migrator.model.step import Phase
 from migrator.model.tables import Table, TableColumn, TypeOf, Unique
 
@@ -145,13 +145,22 @@ def record_definition(run: Run, conn: Connection, change: Change, backfill: Back
 
 
 def source_relation(conn: Connection, backfill: Backfill, search_path: str) -> Relation:
-    """Look the source up; raises ConfigurationError M111 with the names that are near."""
+    """Look the source up.
+
+    Raises ConfigurationError M111 with the names that are near, UsageError M306 where its schema may be closed to us.
+    """
     found = inventory.find(conn, backfill.source, search_path)
     if found is None:
         near = inventory.similar(conn, backfill.source)
         nothing = "Look at the address of the database and its search_path."
         hint = f"Did you mean {' or '.join(near)}?" if near else nothing
         where = backfill.path or backfill.name
+        if closed := [quote(one) for one in inventory.closed(conn, search_path)]:
+            raise UsageError(
+                "M306",
+                f"{where}: {backfill.source} is not found, and this role may not look into schema {', '.join(closed)}.",
+                f"GRANT USAGE ON SCHEMA {', '.join(closed)} to the role; then run the same command again.",
+            )
         raise ConfigurationError("M111", f"{where}: there is no table {backfill.source}.", hint)
     return found
 

@@ -36,17 +36,21 @@ class Scouted:
 
     blames: tuple[Blame, ...]
     upto: Key | None
+    raised: bool = False  # the definition's own SQL, for some of them
 
 
-def scout(conn: Connection, writing: Writing, lo: Key | None, hi: Key | None) -> Scouted | None:
+def scout(
+    conn: Connection, writing: Writing, lo: Key | None, hi: Key | None, *, raising: bool = False
+) -> Scouted | None:
     """Find the rows within (lo, hi] that cannot be moved, in the open transaction, which must then be rolled back.
 
-    Stops short of a row at which the world is in the way; None where nothing was learnt. Raises SqlError when even
-    without rows for which the definition raises there is no looking.
+    Stops short of a row at which the world is in the way; None where nothing was learnt. `raising` expects that the
+    definition raises for some. Raises SqlError when even without these there is no looking.
     """
     try:
         with conn.transaction():
-            return _walked(conn, writing, lo, hi)
+            if not raising:
+                return _walked(conn, writing, lo, hi)
     except SqlError as error:
         if not is_row_fault(error):
             raise
@@ -55,7 +59,7 @@ def scout(conn: Connection, writing: Writing, lo: Key | None, hi: Key | None) ->
     except UsageError:
         return None  # too many: then halves will do
     found = _walked(conn, replace(writing, projection=without(writing.projection, raised)), lo, hi)
-    return None if found is None else replace(found, blames=raised + found.blames)
+    return None if found is None else replace(found, blames=raised + found.blames, raised=bool(raised))
 
 
 def _walked(conn: Connection, writing: Writing, lo: Key | None, hi: Key | None) -> Scouted | None:

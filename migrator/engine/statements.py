@@ -48,15 +48,18 @@ class Writing:
 
     def careful(self, range_id: int, lo: Key | None, hi: Key | None, *, ends: bool) -> str:
         """Write the statement that only takes rows nobody accounts for yet, and merges where a row is in the way."""
-        return self._careful(self.keyset.within(lo, hi), self._checkpoint(range_id, hi, ends=ends))
+        return self._careful(self.careful_rows(lo, hi), self._checkpoint(range_id, hi, ends=ends))
 
     def careful_rows(self, lo: Key | None, hi: Key | None) -> str:
         """Write the SELECT of the rows that the careful statement takes."""
-        return self._careful_rows(self.keyset.within(lo, hi))
+        walked = Keyset.of_provenance("", self.projection.keys)
+        where = replace(walked, alias=ours("known")).within(lo, hi)
+        return self.projection.select(f"{self.keyset.within(lo, hi)} AND {self.unaccounted_for(where)}")
 
     def contested(self, key: Key, attempt: int) -> str:
         """Write the statement that decides one contested key again, under a fresh snapshot."""
-        return self._careful(self.keyset.at(key), None, attempt)
+        select = self.projection.select(f"{self.keyset.at(key)} AND {self.unaccounted_for()}")
+        return self._careful(select, None, attempt)
 
     def single(self, range_id: int, blamed: Blame) -> str:
         """Write the statement that quarantines the next row of a Range."""
@@ -85,13 +88,16 @@ class Writing:
         columns = "backfill, source_key, reason, sqlstate, constraint_name, message, source_row, definition, run"
         return f"INSERT INTO migrator.quarantine ({columns}) {row} ON CONFLICT (backfill, source_key) DO NOTHING"
 
-    def unaccounted_for(self) -> str:
-        """Write the condition that no provenance and no quarantine knows the source row."""
+    def unaccounted_for(self, where: str = "true") -> str:
+        """Write the condition that no provenance and no quarantine knows the source row.
+
+        `where` says where its provenance is, so that not all of it need be read.
+        """
         keyset = self.keyset
         known, held = ours("known"), ours("held")
         same = " AND ".join(f"{known}.s{n} = {name}" for n, name in enumerate(keyset.names, 1))
         return (
-            f"NOT EXISTS (SELECT FROM {self.recorded.provenance} AS {known} WHERE {same})"
+            f"NOT EXISTS (SELECT FROM {self.recorded.provenance} AS {known} WHERE {same} AND {where})"
             f" AND NOT EXISTS (SELECT FROM migrator.quarantine AS {held} WHERE {held}.backfill = {self.recorded.id}"
             f" AND {held}.source_key = {keyset.texts})"
         )
@@ -118,7 +124,7 @@ class Writing:
         values = [*self.projection.key_columns(of), *self._identity(of), "'moved'"]
         return ", ".join([*values, f"{of}.{quote(MARKS)}", f"{of}.{quote(DIGEST)}", str(self.recorded.definition)])
 
-    def _careful(self, where: str, checkpoint: str | None, attempt: int = 1) -> str:
+    def _careful(self, selected: str, checkpoint: str | None, attempt: int = 1) -> str:
         by_identity = " AND ".join(
             f"{ours} = {theirs}" for ours, theirs in zip(self._identity("ins"), self._identity("p"), strict=True)
         )
@@ -141,10 +147,7 @@ class Writing:
             *self._filled(),
             *([checkpoint] if checkpoint else []),
         ]
-        return self._statement(self._careful_rows(where), parts, inserted="(SELECT count(*) FROM ins)")
-
-    def _careful_rows(self, where: str) -> str:
-        return self.projection.select(f"{where} AND {self.unaccounted_for()}")
+        return self._statement(selected, parts, inserted="(SELECT count(*) FROM ins)")
 
     def _filled(self) -> list[str]:
         """Complete the empty columns of rows merged into, under their row locks, and keep what was written."""

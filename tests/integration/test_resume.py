@@ -47,15 +47,15 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def at(tmp_path: Path, database_from: DatabaseFrom) -> Callable[[str, int], Desk]:
+def at(tmp_path: Path, database_from: DatabaseFrom) -> Callable[..., Desk]:
     """Give a copy of the crowd with so many rows, before expand, after it, or moved by an undisturbed run.
 
     `moved` is what becomes of `expanded`, and `applied` what becomes of `before`, without rows of the application.
     """
 
-    def made(state: str, rows: int) -> Desk:
+    def made(state: str, rows: int, *, competing: bool = True) -> Desk:
         def build(url: str) -> None:
-            desk = crowd(tmp_path, url)
+            desk = crowd(tmp_path, url, competing=competing)
             if state in {"before", "applied"}:
                 build_source(url, rows)
             else:
@@ -63,12 +63,13 @@ def at(tmp_path: Path, database_from: DatabaseFrom) -> Callable[[str, int], Desk
             if state in {"moved", "applied"}:
                 run(desk, to=Phase.VERIFY)
 
-        return crowd(tmp_path, database_from(f"the crowd of {rows} {state}", build))
+        name = f"the crowd of {rows} {state}{'' if competing else ' without competition'}"
+        return crowd(tmp_path, database_from(name, build), competing=competing)
 
     return made
 
 
-def test_the_crowd_has_rows_of_every_fate(at: Callable[[str, int], Desk]) -> None:
+def test_the_crowd_has_rows_of_every_fate(at: Callable[..., Desk]) -> None:
     """What the other tests compare holds moved, merged, skipped and quarantined rows, of six faults."""
     desk = at("moved", SOME)
     (balance,) = check(desk).balances
@@ -77,7 +78,7 @@ def test_the_crowd_has_rows_of_every_fate(at: Callable[[str, int], Desk]) -> Non
     assert SOME == sum(one.rows for one in balance.terms)
 
 
-def test_twenty_killed_clients_change_nothing(at: Callable[[str, int], Desk]) -> None:
+def test_twenty_killed_clients_change_nothing(at: Callable[..., Desk]) -> None:
     """20 kills of the client during one copy of 100,000 rows: the end is that of an undisturbed run."""
     undisturbed = fingerprint(at("moved", ROWS).database.url)
     desk = at("expanded", ROWS)
@@ -98,18 +99,18 @@ def test_five_killed_servers_change_nothing(killable: Postgres, tmp_path: Path) 
     ends_as(desk, fingerprint(killable.url("undisturbed")))
 
 
-def test_killed_clients_with_two_workers_change_nothing(at: Callable[[str, int], Desk], tmp_path: Path) -> None:
+def test_killed_clients_with_two_workers_change_nothing(at: Callable[..., Desk], tmp_path: Path) -> None:
     """5 kills of a client that copies with two workers: the end is that of an undisturbed run with one."""
-    undisturbed = fingerprint(at("moved", SOME).database.url)
-    url = at("expanded", SOME).database.url
-    desk = crowd(tmp_path, url, batch=200, ranges=2_000, workers=2)
+    undisturbed = fingerprint(at("moved", SOME, competing=False).database.url)
+    url = at("expanded", SOME, competing=False).database.url
+    desk = crowd(tmp_path, url, batch=200, ranges=2_000, workers=2, competing=False)
     kill_clients(desk, random.Random(2), 5, most=20)
     assert is_copying(desk)
     ends_as(desk, undisturbed)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_kill_during_expand_changes_nothing(seed: int, at: Callable[[str, int], Desk]) -> None:
+def test_a_kill_during_expand_changes_nothing(seed: int, at: Callable[..., Desk]) -> None:
     """A client killed somewhere before the first batch is followed by one that ends as if it were the first."""
     undisturbed = fingerprint(at("applied", FEW).database.url)
     desk = at("before", FEW)
@@ -121,7 +122,7 @@ def test_a_kill_during_expand_changes_nothing(seed: int, at: Callable[[str, int]
     ends_as(desk, undisturbed)
 
 
-def test_killed_rollbacks_end_as_before(at: Callable[[str, int], Desk]) -> None:
+def test_killed_rollbacks_end_as_before(at: Callable[..., Desk]) -> None:
     """6 kills of a rollback of 20,000 rows: it goes on, and everything but the Ledger is as before the change."""
     before = as_it_was(at("before", SOME).database.url)
     desk = at("moved", SOME)
@@ -134,7 +135,7 @@ def test_killed_rollbacks_end_as_before(at: Callable[[str, int], Desk]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_kill_at_the_end_of_a_rollback_ends_as_before(seed: int, at: Callable[[str, int], Desk]) -> None:
+def test_a_kill_at_the_end_of_a_rollback_ends_as_before(seed: int, at: Callable[..., Desk]) -> None:
     """A client killed while it forgets the copy or takes the tables away is followed by one that ends the same."""
     before = as_it_was(at("before", FEW).database.url)
     desk = at("moved", FEW)
@@ -193,7 +194,7 @@ def going(verb: Callable[[], object]) -> str:
 @pytest.mark.parametrize("fault", ["lose the answer", "lose the message"])
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_lost_commit_is_neither_lost_nor_doubled(
-    moment: str, fault: Fault, at: Callable[[str, int], Desk], tmp_path: Path
+    moment: str, fault: Fault, at: Callable[..., Desk], tmp_path: Path
 ) -> None:
     """The answer to one COMMIT is lost: the run goes on or stops with M307, and the end is that of no fault at all."""
     undisturbed = fingerprint(at("applied", FEW).database.url)
@@ -207,7 +208,7 @@ def test_a_lost_commit_is_neither_lost_nor_doubled(
     ends_as(crowd(tmp_path, url, batch=100), undisturbed)
 
 
-def test_an_answer_lost_by_a_batch_stops_nothing(at: Callable[[str, int], Desk], tmp_path: Path) -> None:
+def test_an_answer_lost_by_a_batch_stops_nothing(at: Callable[..., Desk], tmp_path: Path) -> None:
     """A batch whose COMMIT is not answered is asked for by its transaction id; the run goes on without an error."""
     url = at("expanded", FEW).database.url
     with Proxy(url) as proxy:
@@ -219,7 +220,7 @@ def test_an_answer_lost_by_a_batch_stops_nothing(at: Callable[[str, int], Desk],
     assert FEW == report.steps[0].rows
 
 
-def test_a_batch_that_never_arrived_is_not_counted(at: Callable[[str, int], Desk], tmp_path: Path) -> None:
+def test_a_batch_that_never_arrived_is_not_counted(at: Callable[..., Desk], tmp_path: Path) -> None:
     """A batch whose COMMIT did not reach the server is not taken for done: M307 says that nothing was committed."""
     url = at("expanded", FEW).database.url
     safe = []
@@ -237,7 +238,7 @@ def test_a_batch_that_never_arrived_is_not_counted(at: Callable[[str, int], Desk
 
 
 def test_a_server_left_waiting_is_told(
-    at: Callable[[str, int], Desk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    at: Callable[..., Desk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A transaction that the server holds open for a client that is gone is ended, and its batch done again."""
     monkeypatch.setattr(proof, "PATIENCE", 0.3)
@@ -252,9 +253,7 @@ def test_a_server_left_waiting_is_told(
 
 
 @pytest.mark.parametrize("fault", ["lose the answer", "lose the message"])
-def test_a_commit_lost_by_a_rollback_ends_as_before(
-    fault: Fault, at: Callable[[str, int], Desk], tmp_path: Path
-) -> None:
+def test_a_commit_lost_by_a_rollback_ends_as_before(fault: Fault, at: Callable[..., Desk], tmp_path: Path) -> None:
     """The answer to a COMMIT of the undo is lost: the rollback goes on or stops with M307, and then ends as before."""
     before = as_it_was(at("before", FEW).database.url)
     url = at("moved", FEW).database.url

@@ -130,13 +130,19 @@ EVERYTHING = {
 }
 
 
-def crowd(root: Path, url: str, *, batch: int = 500, ranges: int = 10_000, workers: int = 1) -> Desk:
-    """Write the project of the crowd, or write it anew, and open it on a database."""
+def crowd(
+    root: Path, url: str, *, batch: int = 500, ranges: int = 10_000, workers: int = 1, competing: bool = True
+) -> Desk:
+    """Write the project of the crowd, or write it anew, and open it on a database.
+
+    Where rows are competing for a unique value one worker does it all, however many were asked for.
+    """
+    target = TARGET if competing else TARGET.replace("code text UNIQUE", "code text")
     return make_project(
         root,
         url,
         change=CHANGE,
-        ddl_up=f"{TARGET}; {TROUBLE}; {TRIGGER}",
+        ddl_up=f"{target}; {TROUBLE}; {TRIGGER}",
         ddl_down="DROP TABLE public.jobs; DROP FUNCTION public.refuse_note()",
         backfills={"jobs_from_old_jobs": DEFINITION},
         settings={"batch_rows": batch, "range_rows": ranges, "workers": workers},

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # arrives; it never
 # arrives, and the server is left to believe that the client is still there.
 Fault = Literal["lose the answer", "lose the message", "leave the server waiting"]
+Side = Literal["questions", "answers"]
 
 
 class Proxy:
@@ -25,6 +26,7 @@ class Proxy:
         self._target = urlsplit(url)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._fault: tuple[bytes, Fault] | None = None
+        self._left: dict[Side, int] = {}
         self._open: list[socket.socket] = [self._listener]
         self.happened = threading.Event()
 
@@ -55,6 +57,23 @@ class Proxy:
         self._fault = (word, fault)
         self.happened.clear()
 
+    def cut(self, side: Side, *, after: int) -> None:
+        """Cut, once, the connection that carries the byte after so many of all questions or answers."""
+        self.happened.clear()
+        self._left[side] = after
+
+    def whole(self, side: Side, data: bytes) -> bytes:
+        """Give what of some data still goes through; less than all of it is the cut."""
+        left = self._left.get(side)
+        if left is None:
+            return data
+        if left >= len(data):
+            self._left[side] = left - len(data)
+            return data
+        del self._left[side]
+        self.happened.set()
+        return data[:left]
+
     def _serve(self) -> None:
         with suppress(OSError):
             while True:
@@ -62,7 +81,7 @@ class Proxy:
                 port = self._target.port or 5432
                 server = socket.create_connection((self._target.hostname, port))
                 self._open += [client, server]
-                pair = _Pair(client, server)
+                pair = _Pair(client, server, self)
                 threading.Thread(target=pair.answer, daemon=True).start()
                 threading.Thread(target=self._ask, args=(pair,), daemon=True).start()
 
@@ -75,15 +94,20 @@ class Proxy:
                     self.happened.set()  # first: whoever sees the fault may ask at once
                     pair.fail(fault, data)
                     return
-                pair.server.sendall(data)
+                part = self.whole("questions", data)
+                pair.server.sendall(part)
+                if part != data:
+                    _close(pair.client)
+                    break
         _close(pair.server)
 
 
 class _Pair:
     """One client and its connection to the server."""
 
-    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+    def __init__(self, client: socket.socket, server: socket.socket, proxy: Proxy) -> None:
         """Keep both ends."""
+        self._proxy = proxy
         self.client = client
         self.server = server
         self._mute = threading.Event()
@@ -95,8 +119,12 @@ class _Pair:
             while data := self.server.recv(65536):
                 if self._mute.is_set():
                     self._answered.set()
-                else:
-                    self.client.sendall(data)
+                    continue
+                part = self._proxy.whole("answers", data)
+                self.client.sendall(part)
+                if part != data:
+                    _close(self.server)
+                    break
         _close(self.client)
 
     def fail(self, fault: Fault, data: bytes) -> None:
