@@ -30,7 +30,7 @@ from migrator.ledger.backfills import Range
 from migrator.ledger.lease import Lease
 from migrator.model.change import Settings
 from migrator.model.errors import RefusedError
-from migrator.model.names import Relation
+from migrator.model.names import Relation, literal
 
 CAREFUL_FOR = 8  # batches after one that failed by a row
 PASSES = 20  # over rows found behind, and over references to later rows
@@ -121,13 +121,26 @@ class Copy:
 
     def _ranges(self, line: Line) -> Iterator[Counts]:
         ranges = backfills.open_ranges(line.conn, self._id)
-        # Where two source rows may want one unique value the first by key has it: only one worker keeps that order.
-        ordered = bool(self.writing.projection.contested)
-        if self.settings.workers > 1 and len(ranges) > 1 and not ordered:
+        if self.settings.workers > 1 and len(ranges) > 1 and not self._must_keep_order(line):
             yield from self._in_parallel(ranges)
             return
         for one_range in ranges:
             yield from self._range(line, one_range)
+
+    def _must_keep_order(self, line: Line) -> bool:
+        """Say whether two source rows may be in each other's way: the first by key goes first, so one worker does all.
+
+        The Projection knows of plain unique keys; partial ones, expressions and exclusion constraints are the server's.
+        """
+        projection = self.writing.projection
+        return bool(projection.contested) or bool(
+            value(
+                line.conn,
+                "SELECT EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid ="
+                f" {literal(projection.target.relation.sql)}::pg_catalog.regclass AND (indisexclusion OR indisunique"
+                " AND (indpred IS NOT NULL OR indexprs IS NOT NULL)))",
+            )
+        )
 
     def _in_parallel(self, ranges: list[Range]) -> Iterator[Counts]:
         """Give each Range to a thread with a connection of its own; a failure stops the others after their batch."""

@@ -51,3 +51,26 @@ def test_of_competing_rows_the_first_by_key_wins(database: str, tmp_path: Path, 
     run(desk)
     assert [(total // 2, total // 2)] == rows_of(database, "SELECT count(*), max(id) FROM new")
     assert total // 2 == check(desk).balances[0].rows("quarantined")
+
+
+@pytest.mark.parametrize(
+    "also",
+    [
+        "CREATE UNIQUE INDEX ON new (code) WHERE code > 0",
+        "CREATE UNIQUE INDEX ON new ((code + 1))",
+        "ALTER TABLE new ADD EXCLUDE USING gist (int4range(code, code + 1) WITH &&)",
+    ],
+    ids=["a partial index", "an expression", "an exclusion constraint"],
+)
+def test_order_is_kept_where_only_the_server_knows_of_competition(database: str, tmp_path: Path, also: str) -> None:
+    """Where an index forbids what no unique key tells, the first of two rows by key moves, also with four workers."""
+    desk = one_table(
+        tmp_path,
+        database,
+        columns="code integer",
+        rows=[(key, 1 + key % 100) for key in range(1, 201)],
+        also=also,
+        settings={"batch_rows": 10, "range_rows": 20, "workers": 4},
+    )
+    run(desk)
+    assert [(100, 100)] == rows_of(database, "SELECT count(*), max(id) FROM new")

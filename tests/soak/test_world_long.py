@@ -22,7 +22,7 @@ from migrator.servers import Postgres
 from migrator.workflow.desk import Desk
 from migrator.workflow.use_cases import apply
 from tests.integration.test_world import ON, SESSIONS, TROUBLES, as_dba
-from tests.support.kills import ROOT, Child, build_expanded, crowd, dump, fingerprint, is_sound
+from tests.support.kills import Child, build_expanded, crowd, dump, fingerprint, is_sound
 from tests.support.projects import execute, rows_of, run
 from tests.support.proxy import Proxy
 
@@ -172,8 +172,6 @@ def test_whatever_strikes_at_random_changes_nothing_of_the_end(
         assert undisturbed == fingerprint(url), f"{ends} {odd(url, killable.url('undisturbed'))}"
     record_property("faults", dict(struck))
     record_property("ended", dict(ends))
-    with (ROOT / ".pytest_cache" / "world.txt").open("a", encoding="utf-8") as file:
-        file.write(f"seed {seed}, {workers} workers: {struck.total()} faults {dict(struck)}, ended {dict(ends)}\n")
 
 
 def odd(url: str, other: str) -> list[tuple[str, ...]]:

@@ -95,6 +95,8 @@ def _by_text(raw: str, target: TypeOf, input_check: str | None) -> Cast:
     if target.moments or base in _MOMENTS | _MOMENT_RANGES:
         valid = f"({valid} AND ({raw})::text {EXACTLY} !~* {literal(_CLOCK_WORDS)})"
     cast = f"({raw})::{target.name}"
+    if target.kind == "d" and not input_check.startswith("pg_catalog."):
+        valid = f"CASE WHEN {valid} THEN NOT ({_cut_off(raw, cast)}) ELSE false END"
     rounds = None
     if target.under in _ROUNDING:
         rounds = f"CASE WHEN {valid} THEN ({cast})::{target.under} <> ({raw})::text::{target.under} END"
@@ -102,6 +104,13 @@ def _by_text(raw: str, target: TypeOf, input_check: str | None) -> Cast:
         whole = f"({raw})::{base}{'[]' if target.element else ''}"
         rounds = f"CASE WHEN {valid} THEN {cast} <> {whole} END"
     return Cast(cast, valid, f"not a valid {target.name}", rounds=rounds)
+
+
+def _cut_off(raw: str, cast: str) -> str:
+    """Write the condition that a cast cut a text off: one to a domain of a length does, before PostgreSQL 16."""
+    kept, whole = f"({cast})::text", f"({raw})::text"
+    shorter = f"pg_catalog.length({kept}) < pg_catalog.length(pg_catalog.rtrim({whole}))"
+    return f"{shorter} AND pg_catalog.left({whole}, pg_catalog.length({kept})) = {kept}"
 
 
 def _same(raw: str, source: TypeOf, target: TypeOf) -> Cast | None:
