@@ -191,6 +191,8 @@ def _beat(database: Database, lease: Lease, stop: threading.Event) -> None:
             )
         except (MigratorError, SqlError):
             # A lost beat harms nothing: the fence decides who may write. Try again on a new connection.
+            if conn is not None:
+                conn.close()
             conn = None
             continue
         if beaten == 0:
