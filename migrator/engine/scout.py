@@ -95,7 +95,7 @@ def _walk(writing: Writing, lo: Key | None, hi: Key | None) -> str:
     return f"""DO $migrator_scout$
 #variable_conflict use_column
 DECLARE
-  "~walk" SCROLL CURSOR FOR SELECT p.*, ARRAY[{texts}] AS "~key"
+  "~walk" SCROLL CURSOR FOR SELECT p.*, ARRAY[{texts}] AS "~migrator key"
     FROM ({writing.careful_rows(lo, hi)}) AS p WHERE p.{quote(CODE)} = {MOVED} ORDER BY {", ".join(keys)};
   "~r" record; "~reading" boolean; "~ends" boolean := false; "~halts" boolean := false;
   "~good" bigint := 0; "~at" bigint; "~upto" bigint; "~savepoints" int := 0; "~bad" jsonb := '[]';
@@ -126,7 +126,7 @@ BEGIN
         "~constraint" = CONSTRAINT_NAME, "~column" = COLUMN_NAME;
       "~halts" := NOT ({failures.about_a_row('"~state"')});
       IF NOT "~halts" THEN
-        "~bad" := "~bad" || jsonb_build_object('key', "~r"."~key", 'state', "~state", 'said', "~said",
+        "~bad" := "~bad" || jsonb_build_object('key', "~r"."~migrator key", 'state', "~state", 'said', "~said",
           'detail', "~detail", 'constraint', "~constraint", 'column', "~column");
         IF "~at" = "~good" + 1 THEN "~good" := "~at"; "~upto" := NULL; ELSE "~upto" := "~at" - 1; END IF;
       END IF;
@@ -136,5 +136,5 @@ BEGIN
   END LOOP;
   FETCH ABSOLUTE "~good" FROM "~walk" INTO "~r";
   PERFORM pg_catalog.set_config('migrator.scouted', jsonb_build_object('bad', "~bad", 'ends', "~ends",
-    'upto', CASE WHEN "~good" > 0 THEN "~r"."~key" END)::text, true);
+    'upto', CASE WHEN "~good" > 0 THEN "~r"."~migrator key" END)::text, true);
 END $migrator_scout$"""
