@@ -17,12 +17,12 @@ from migrator.phases.archive import ArchiveTables
 from migrator.phases.verify import CompareRows, Proof, record
 from migrator.workflow.archive_step import archive_step, foreseen
 from migrator.workflow.desk import Desk
-from migrator.workflow.facts import Facts
+from migrator.workflow.facts import Facts, facts_of, reading, refuse_undoing
 from migrator.workflow.gates import GateError, closed
 from migrator.workflow.housekeeping import ledgered
 from migrator.workflow.planner import Foretold, make_plan
-from migrator.workflow.runner import take
-from migrator.workflow.use_cases import facts_of, install_ledger, proof_report, reading, refuse_undoing, running
+from migrator.workflow.reports import proof_report
+from migrator.workflow.runner import install_ledger, running, take
 
 SIDES: Final = ("old", "both", "new")
 TRIES_AFTER: Final = 2  # to take the watch off after a failure; what held the locks may hold them still

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from migrator.database import inventory, revisions
 from migrator.database.connect import Connection
 from migrator.database.revisions import RevisionInfo
 from migrator.database.server import ServerFacts
+from migrator.database.session import transaction
 from migrator.engine import archived
 from migrator.engine.archived import Archived
 from migrator.ledger import backfills, install, lease, steps
 from migrator.ledger.steps import Proof, StepRecord
 from migrator.model.change import Change
+from migrator.model.errors import RefusedError
 from migrator.model.step import Phase, State
 from migrator.phases.verify import is_fresh, uncounted
 from migrator.workflow.desk import Desk
@@ -122,4 +125,50 @@ def _with_ledger(conn: Connection, facts: Facts, change: Change, search_path: st
         holder=lease.holder(conn, change.name),
         strangers=facts.strangers,
         change=change,
+    )
+
+
+def facts_of(conn: Connection, desk: Desk, *, blind: bool = False, run: int | None = None) -> Facts:
+    """Gather the facts in a transaction that only reads."""
+    with reading(conn, desk):
+        return gather(conn, desk, blind=blind, run=run)
+
+
+def status_facts(desk: Desk) -> Facts:
+    """Gather the facts of one change, for status."""
+    with desk.explained("reading the status"), desk.database.connect() as conn:
+        return facts_of(conn, desk)
+
+
+def reading(conn: Connection, desk: Desk) -> AbstractContextManager[Connection]:
+    """Open a transaction that the server holds READ ONLY, with one snapshot."""
+    return transaction(conn, read_only=True, isolation="repeatable read", search_path=desk.database.search_path)
+
+
+def refuse_undoing(desk: Desk, facts: Facts) -> None:
+    """Raise RefusedError M405 while a rollback is half done."""
+    if facts.undoing:
+        raise RefusedError(
+            "M405",
+            f"A rollback of {desk.change.name} was begun and did not end.",
+            f"Let it end: migrator rollback {desk.change.name}",
+        )
+
+
+def refuse_archived(desk: Desk) -> None:
+    """Raise RefusedError M438 when the sources are archived: there is nothing to copy from and nothing to compare."""
+    with desk.explained("reading the status"), desk.database.connect() as conn:
+        refuse_archived_now(desk, facts_of(conn, desk, blind=install.is_hidden(conn)))
+
+
+def refuse_archived_now(desk: Desk, facts: Facts) -> None:
+    """Raise RefusedError M438 where these facts say that the sources are archived."""
+    if facts.archived is None:
+        return
+    proof = "there is no proof" if facts.proof is None else f"the proof of {facts.proof.at:%Y-%m-%d %H:%M} UTC"
+    stands = "" if facts.proof is None else " stands" if facts.verified else " is stale"
+    raise RefusedError(
+        "M438",
+        f"{desk.change.name} is archived: {facts.archived.names}; {proof}{stands}.",
+        f"Take the archive back first: migrator rollback {desk.change.name} --to verify",
     )

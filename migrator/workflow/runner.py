@@ -1,13 +1,17 @@
-"""Walking Steps, forward or back: one at a time, telling what happens, keeping what was done."""
+"""Runs of a change: holding its lease, and walking its Steps, forward or back, telling what happens."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from migrator.ledger import events
-from migrator.ledger.run import Run, Step
-from migrator.model.step import Event, StepReport
+from migrator.database.connect import Connection
+from migrator.database.session import transaction
+from migrator.ledger import events, install, lease
+from migrator.ledger.run import Listen, Run, Step
+from migrator.model.step import Event, Phase, StepReport
+from migrator.workflow.desk import Desk
 
 
 def take(step: Step, run: Run) -> StepReport:
@@ -33,3 +37,25 @@ def _walk(step: Step, run: Run, kind: str, act: Callable[[], dict[str, int]], ti
         Event(kind="done", phase=step.phase, name=step.name, title=title, rows=rows, detail=detail, seconds=seconds)
     )
     return StepReport(phase=step.phase, name=step.name, title=title, rows=rows, detail=detail, seconds=seconds)
+
+
+def install_ledger(desk: Desk) -> None:
+    """Install the Ledger where there is none, or bring it to the newest version."""
+    with desk.explained("installing the ledger"), desk.database.connect() as conn:
+        if install.version(conn) != install.VERSION:
+            with transaction(conn, lock_timeout_ms=10_000):
+                install.install(conn)
+
+
+@contextmanager
+def running(desk: Desk, verb: str, listen: Listen) -> Iterator[tuple[Run, Connection]]:
+    """Hold the lease of the change, with a connection to look around."""
+
+    def waiting(said: str) -> None:
+        listen(Event(kind="note", phase=Phase.EXPAND, name="lease", title=said))
+
+    with (
+        lease.hold(desk.database, desk.change.name, verb, waiting=waiting) as held,
+        desk.database.connect() as conn,
+    ):
+        yield Run(change=desk.change, database=desk.database, lease=held, listen=listen), conn

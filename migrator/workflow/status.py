@@ -8,8 +8,7 @@ from migrator.database.session import one
 from migrator.model.step import ChangeStatus, State
 from migrator.project import Project
 from migrator.workflow.desk import Desk, open_desk
-from migrator.workflow.facts import Facts, gather
-from migrator.workflow.use_cases import reading
+from migrator.workflow.facts import Facts, gather, reading
 
 _NEXT = {
     State.NEW: "migrator plan {0}",

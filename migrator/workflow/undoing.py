@@ -22,9 +22,8 @@ from migrator.workflow.adoption import acts_done, refuse_rows, tables_found
 from migrator.workflow.archive_step import archive_step
 from migrator.workflow.desk import Desk
 from migrator.workflow.expanding import expand_steps, revision_steps
-from migrator.workflow.facts import Facts
-from migrator.workflow.runner import take_back
-from migrator.workflow.use_cases import facts_of, reading, running
+from migrator.workflow.facts import Facts, facts_of, reading
+from migrator.workflow.runner import running, take_back
 
 BACK_TO = (None, Phase.EXPAND, Phase.BACKFILL, Phase.VERIFY)
 EXAMPLES = 5

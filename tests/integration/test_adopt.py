@@ -13,7 +13,7 @@ from migrator.database import revisions
 from migrator.demo.output_type_tables import build_legacy
 from migrator.model.errors import RefusedError
 from migrator.model.step import Phase
-from migrator.workflow import use_cases
+from migrator.workflow import change_steps, use_cases
 from migrator.workflow.desk import open_desk
 from migrator.workflow.use_cases import status_facts
 from tests.support.databases import Databases
@@ -91,7 +91,7 @@ INSERT INTO public.restore_attempts (id, job_id, s3_key, params)
 def quickly(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Look at what revisions declare on databases beside."""
     with ExitStack() as stack:
-        monkeypatch.setattr(use_cases, "declare", beside(databases, stack))
+        monkeypatch.setattr(change_steps, "declare", beside(databases, stack))
         yield
 
 

@@ -15,7 +15,7 @@ from migrator.database import concurrently
 from migrator.model.errors import RefusedError
 from migrator.model.step import Event, Phase
 from migrator.phases import adopt
-from migrator.workflow import undoing, use_cases
+from migrator.workflow import change_steps, undoing, use_cases
 from migrator.workflow.desk import Desk
 from migrator.workflow.use_cases import status_facts
 from tests.support.databases import Databases
@@ -56,7 +56,7 @@ def build(url: str) -> None:
 def quickly(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Look once, and on a database beside; what the revision declares is the same every time."""
     with ExitStack() as stack:
-        monkeypatch.setattr(use_cases, "declare", beside(databases, stack, once=True))
+        monkeypatch.setattr(change_steps, "declare", beside(databases, stack, once=True))
         yield
 
 

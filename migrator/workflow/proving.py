@@ -1,0 +1,77 @@
+"""The proof and the Balance, asked for by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from migrator.database.connect import Connection
+from migrator.database.failures import SqlError
+from migrator.database.session import transaction
+from migrator.engine import inventory
+from migrator.ledger import lease
+from migrator.ledger.run import Listen
+from migrator.model.errors import MigratorError, RefusedError
+from migrator.model.step import Report, State
+from migrator.model.verdict import Verdict
+from migrator.phases.verify import Proof, balances_of, record, verdicts_of
+from migrator.workflow.change_steps import comparison, declared_for, prepared_for
+from migrator.workflow.desk import Desk
+from migrator.workflow.facts import Facts, facts_of, reading, refuse_archived_now
+from migrator.workflow.reports import proof_report, report_of
+
+
+def verify_counts(desk: Desk) -> Report:
+    """Balance every backfill and every source in one snapshot; only reads. Raises RefusedError M438 when archived."""
+    with desk.explained(f"balancing {desk.change.name}"), desk.database.connect() as conn:
+        facts = facts_of(conn, desk)
+        refuse_archived_now(desk, facts)
+        declared = declared_for(desk, facts)
+        with reading(conn, desk):
+            prepared = prepared_for(conn, desk, facts, declared)
+        balances, sources = balances_of(conn, prepared, desk.database.search_path)
+    never = tuple(
+        Verdict(claim=f"{one.backfill} ran", proven=False, evidence="it never ran; these are the rows it would take")
+        for one in balances
+        if not one.recorded
+    )
+    verdicts = (*never, *verdicts_of(balances, sources))
+    return report_of(desk, "verify-counts", facts, [], balances=balances, sources=sources, verdicts=verdicts)
+
+
+def verify(desk: Desk, *, show: int = 20, accept: Sequence[str] = (), listen: Listen) -> Report:
+    """Prove a change row by row, and record the proof where there is a Ledger we may write to.
+
+    `accept` names objects of the tables that differ from what expand left, and are as they should be.
+    Raises RefusedError M406 before expand: there is nothing to compare with yet; M438 when archived; UsageError M215
+    for a name in `accept` of nothing that differs.
+    """
+    with desk.explained(f"verifying {desk.change.name}"), desk.database.connect() as conn:
+        facts = facts_of(conn, desk)
+        refuse_archived_now(desk, facts)
+        if facts.state in {State.NEW, State.EXPANDING}:
+            raise RefusedError(
+                "M406",
+                f"{desk.change.name} is {facts.state}: there is nothing to compare yet.",
+                f"First: migrator apply {desk.change.name}",
+            )
+        if accept:
+            with lease.hold(desk.database, desk.change.name, "verify") as held, transaction(conn):
+                lease.check(conn, held)
+                inventory.accept(conn, desk.change.name, accept)
+        proof = comparison(desk, show).prove(conn, listen)
+        made_by, notes = _record_proof(conn, desk, facts, proof)
+        state = facts_of(conn, desk, run=made_by)
+    return proof_report(desk, "verify", state, [], proof, notes)
+
+
+def _record_proof(conn: Connection, desk: Desk, facts: Facts, proof: Proof) -> tuple[int | None, tuple[str, ...]]:
+    """Record a proof by a run of its own; one that may not write says so instead."""
+    if facts.ledger is None:
+        return None, ("no ledger here: the proof is not recorded",)
+    try:
+        with lease.hold(desk.database, desk.change.name, "verify") as held, transaction(conn):
+            lease.check(conn, held)
+            record(conn, held, desk.change, proof)
+    except (MigratorError, SqlError) as error:
+        return None, (f"the proof is not recorded: {error}",)
+    return held.run, ()

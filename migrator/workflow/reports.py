@@ -1,0 +1,78 @@
+"""What a verb did, as a Report, with the commands that come next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from migrator.model.step import Report, State, StepReport
+from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
+from migrator.phases.verify import Proof
+from migrator.workflow.desk import Desk
+from migrator.workflow.facts import Facts
+
+
+def report_of(
+    desk: Desk,
+    verb: str,
+    facts: Facts,
+    done: Sequence[StepReport],
+    *,
+    balances: Sequence[Balance] = (),
+    sources: Sequence[SourceBalance] = (),
+    verdicts: Sequence[Verdict] = (),
+) -> Report:
+    """Report what was done."""
+    return Report(
+        change=desk.change.name,
+        verb=verb,
+        database=desk.database.shown,
+        state=facts.state,
+        steps=tuple(done),
+        balances=tuple(balances),
+        sources=tuple(sources),
+        verdicts=tuple(verdicts),
+        next=_next(desk, facts.state, balances),
+    )
+
+
+def proof_report(
+    desk: Desk, verb: str, facts: Facts, done: Sequence[StepReport], proof: Proof, notes: tuple[str, ...]
+) -> Report:
+    """Report what was done together with a proof."""
+    return Report(
+        change=desk.change.name,
+        verb=verb,
+        database=desk.database.shown,
+        state=facts.state,
+        steps=tuple(done),
+        balances=proof.balances,
+        sources=proof.sources,
+        comparisons=proof.comparisons,
+        verdicts=proof.verdicts,
+        notes=notes,
+        next=_next(desk, facts.state, proof.balances, proof.comparisons),
+    )
+
+
+def _next(
+    desk: Desk, state: State, balances: Sequence[Balance], comparisons: Sequence[Comparison] = ()
+) -> tuple[str, ...]:
+    """Name the commands that come next."""
+    name = desk.change.name
+    kinds = {kind for one in comparisons for kind in one.counts}
+    if kinds & {"altered", "stale", "lost", "extra", "doubled"}:
+        # Rows that are as we wrote them go and come again; what the application changed is counted first.
+        return (f"migrator rollback {name} --to expand", f"migrator apply {name}")
+    if any(one.recorded and one.rows("pending") for one in balances):
+        return (f"migrator apply {name}",)
+    if any(one.recorded and one.rows("quarantined") for one in balances):
+        return (f"migrator quarantine list {name}",)
+    match state:
+        case State.NEW | State.EXPANDING | State.EXPANDED | State.COPYING:
+            return (f"migrator apply {name}",)
+        case State.COPIED:
+            return (f"migrator verify {name}",)
+        case State.UNDOING:
+            return (f"migrator rollback {name}",)
+        case _:
+            return ()
