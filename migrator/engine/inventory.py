@@ -54,7 +54,7 @@ def verdict(conn: Connection, change: str) -> Verdict | None:
 
 
 def accept(conn: Connection, change: str, names: Sequence[str]) -> None:
-    """Take what these objects are now for what they should be, in the open transaction.
+    """Take what these objects are now for what they should be, with all that is theirs, in the open transaction.
 
     Raises UsageError M215 for a name of nothing that differs.
     """
@@ -62,11 +62,13 @@ def accept(conn: Connection, change: str, names: Sequence[str]) -> None:
     step, was = found or ("", {})
     now = _live(conn, [_relation(name) for name in was])
     differ = differences(was, now)
-    unknown = [one for one in names if one not in differ]
+    meant = [one for one in differ if any(one == name or one.endswith(f" of {name}") for name in names)]
+    unknown = [name for name in names if not any(one == name or one.endswith(f" of {name}") for one in meant)]
     if unknown:
         exact = ", ".join(f'"{one}"' for one in differ) or "nothing"
         raise UsageError("M215", f"--accept {unknown[0]!r} is nothing that differs.", f"What differs: {exact}.")
-    merged = {name: {} if f"table {_relation(name)}" in names else _merged(was[name], now[name], names) for name in was}
+    gone = [name for name in was if f"table {_relation(name)}" in meant]
+    merged = {name: {} if name in gone else _merged(was[name], now[name], meant) for name in was}
     steps.keep(conn, change, Phase.EXPAND, step, {KEY: merged})
 
 

@@ -305,6 +305,6 @@ def _oid(conn: Connection, relation: Relation) -> int:
         raise RefusedError(
             "M447",
             f"There is no table {relation} any more.",
-            "Restore it from a backup under this name, and run the same command again.",
+            "Bring it back under this name, and run the same command again.",
         )
     return found.oid

@@ -225,9 +225,11 @@ def test_t14_tables_that_exist_already_are_compared_and_not_ignored(database_fro
     assert all(one.proven for one in report.verdicts if "as expand left" in one.claim)
     assert all(one.proven for one in report.comparisons)
     origins = {
-        one.name: (one.origin, bool(one.undo["acts"])) for one in status_facts(desk).steps if one.phase is Phase.EXPAND
+        one.name: (one.origin, bool(one.undo.get("acts")))
+        for one in status_facts(desk).steps
+        if one.phase is Phase.EXPAND
     }
-    assert {"0001": ("adopted", True), "0002": ("adopted", False)} == origins
+    assert {"0001": ("adopted", True), "0002": ("adopted", False), "0003": ("created", False)} == origins
     (security,) = rows_of(url, "SELECT relrowsecurity FROM pg_class WHERE oid = 'video_jobs'::regclass")
     assert security == (True,)
     back(desk)

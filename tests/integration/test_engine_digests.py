@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from tests.support.projects import check, execute, make_project, one_table, rows_of, run
+from tests.support.projects import extension as make
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,9 +115,7 @@ def test_finding_22_types_of_extensions(
     database: str, tmp_path: Path, extension: str, kind: str, one: str, other: str
 ) -> None:
     """A type that came with an extension is compared by its text, whatever it calls equal."""
-    if not rows_of(database, "SELECT 1 FROM pg_available_extensions WHERE name = %s", [extension]):
-        pytest.skip(f"the server has no extension {extension}")
-    execute(database, f"CREATE EXTENSION {extension}")
+    make(database, extension)
     desk = one_table(tmp_path, database, columns=f"v {kind}", rows=[(1, one)])
     run(desk)
     assert bool(check(desk).proven)

@@ -62,6 +62,6 @@ def test_finding_26_a_killed_server_loses_nothing_committed(killable: Postgres, 
     assert [(DONE, DONE)] == rows_of(url, ledger)
     execute(url, "DROP TRIGGER sleeps ON new")
     run(desk)
-    assert ({("moved", ""): ROWS}, True) == (terms(desk), check(desk).proven)
+    assert ({("moved", ""): ROWS}, True) == (terms(desk), check(desk, "trigger sleeps of new").proven)
     counted = "SELECT sum(read)::int, sum(moved)::int, bool_and(done) FROM migrator.range"
     assert [(ROWS, ROWS, True)] == rows_of(url, counted)

@@ -16,6 +16,7 @@ from tests.support.projects import (
     check,
     definition,
     execute,
+    extension,
     fates,
     make_project,
     one_table,
@@ -180,7 +181,7 @@ def test_finding_17_bits_are_neither_cut_off_nor_added(database: str, tmp_path: 
 
 def test_a_merge_recognises_rows_as_the_unique_index_does(database: str, tmp_path: Path) -> None:
     """An address in other letters, and a number with other noughts, are the same: merged, and proven so."""
-    execute(database, "CREATE EXTENSION IF NOT EXISTS citext")
+    extension(database, "citext")
     execute(database, "CREATE TABLE old (id int PRIMARY KEY, mail text, price numeric)")
     execute(database, "INSERT INTO old VALUES (1, 'Ann@X', 1.10), (2, 'bob@x', 2)")
     execute(database, "CREATE TABLE new (id int PRIMARY KEY, mail citext, price numeric, UNIQUE (mail, price))")
@@ -263,7 +264,7 @@ def test_a_key_that_nobody_keeps_is_counted(database: str, tmp_path: Path, kind:
 
 NO_TARGET = {
     "view": "CREATE VIEW new AS SELECT * FROM base",
-    "foreign table": "CREATE EXTENSION postgres_fdw; CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw;"
+    "foreign table": "CREATE FOREIGN DATA WRAPPER nothing; CREATE SERVER s FOREIGN DATA WRAPPER nothing;"
     "CREATE FOREIGN TABLE new (id bigint, note text) SERVER s",
     "heirs": "CREATE TABLE new (id bigint UNIQUE, note text); ALTER TABLE base INHERIT new",
 }
@@ -295,7 +296,8 @@ def test_finding_25_a_sequence_that_only_a_default_names_is_set_right(database: 
 
 def test_rows_that_a_collation_brings_together_are_foretold(database: str, tmp_path: Path) -> None:
     """Two keys of the source are one key of the target: the first has it, the second is named."""
-    execute(database, "CREATE EXTENSION IF NOT EXISTS citext; CREATE TABLE old (id text PRIMARY KEY, note text)")
+    extension(database, "citext")
+    execute(database, "CREATE TABLE old (id text PRIMARY KEY, note text)")
     execute(database, "INSERT INTO old VALUES ('A', 'first'), ('a', 'second'), ('b', 'other')")
     desk = make_project(tmp_path, database, ddl_up="CREATE TABLE new (id citext PRIMARY KEY, note text)")
     run(desk, to=Phase.EXPAND)

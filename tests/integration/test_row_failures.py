@@ -463,7 +463,7 @@ def test_row_security_on_the_target_stops_the_run_and_holds_nothing_against_rows
         )
         execute(database, f"ALTER ROLE {role} BYPASSRLS")
         run(bound)
-        assert check(desk).proven
+        assert check(desk, f"grants to {role} on new").proven
     finally:
         execute(database, f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
 

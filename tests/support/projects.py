@@ -19,6 +19,7 @@ from textwrap import dedent
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from migrator.model.step import Event, Phase, Report
@@ -144,9 +145,9 @@ def run(desk: Desk, *, to: Phase = Phase.BACKFILL) -> Report:
     return use_cases.apply(desk, to=to, listen=silent)
 
 
-def check(desk: Desk) -> Report:
-    """Verify a change, in silence."""
-    return use_cases.verify(desk, listen=silent)
+def check(desk: Desk, *accepted: str) -> Report:
+    """Verify a change, in silence; `accepted` are objects of its tables that a test changed on purpose."""
+    return use_cases.verify(desk, accept=accepted, listen=silent)
 
 
 def back(desk: Desk, *, to: Phase | None = None, lose: Sequence[str] = (), keep_new: bool = False) -> Report:
@@ -197,6 +198,13 @@ def _archive(change: str, tables: Mapping[str, str], keep: str, consumers: Mappi
     head = f"change.{json.dumps(change)}"
     archive = [f"[{head}.archive]", f"keep = {json.dumps(keep)}", f"tables = {{ {named} }}"] if tables else []
     return "\n".join([*archive, *([f"[{head}.consumers]", *who] if who else []), ""]) if archive or who else ""
+
+
+def extension(url: str, name: str) -> None:
+    """Make an extension; a test of a server that does not bring it is skipped, saying so."""
+    if not rows_of(url, "SELECT 1 FROM pg_available_extensions WHERE name = %s", [name]):
+        pytest.skip(f"the server has no extension {name}")
+    execute(url, f"CREATE EXTENSION IF NOT EXISTS {name}")
 
 
 def settle(url: str) -> None:

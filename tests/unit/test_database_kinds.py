@@ -45,7 +45,7 @@ def failed(state: str) -> psycopg.Error:
         ("3F000", Failure.DEFINITION),
         ("53100", Failure.WORLD),
         ("57014", Failure.WORLD),
-        ("54001", Failure.WORLD),
+        ("54001", Failure.ROW),
         ("XX000", Failure.WORLD),
     ],
 )
