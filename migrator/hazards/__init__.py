@@ -45,7 +45,7 @@ def find(
         *nothing_moves.find(balances, elsewhere),
         *(hazard for one in prepared for hazard in unchecked_types.find(one)),
         *(hazard for one in prepared for hazard in unkept_keys.find(one)),
-        *(hazard for one in prepared for hazard in ownerless_rows.find(one)),
+        *ownerless_rows.find(prepared),
         *(hazard for one in prepared for hazard in firing_triggers.find(one)),
     )
     return tuple(dict.fromkeys(found))

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from migrator.engine.prepare import Prepared
 from migrator.model.expressions import Missing
+from migrator.model.names import Relation
 from migrator.model.step import Hazard
 
+Left = tuple[Prepared, Missing]
 
-def find(prepared: Prepared) -> list[Hazard]:
-    """Warn where a column may be left NULL on which a policy says "or it is NULL"."""
-    return [
-        _hazard(prepared, name, why, policies)
-        for name, why in prepared.projection.backfill.missing().items()
-        if (policies := _policies(prepared, name))
-    ]
+
+def find(prepared: Iterable[Prepared]) -> list[Hazard]:
+    """Warn, once for each target, where a column may be left NULL on which a policy says "or it is NULL"."""
+    found: dict[tuple[Relation, str], list[Left]] = {}
+    for one in prepared:
+        for name, why in one.projection.backfill.missing().items():
+            if _policies(one, name):
+                found.setdefault((one.projection.target.relation, name), []).append((one, why))
+    return [_hazard(target, name, left) for (target, name), left in found.items()]
 
 
 def _given(prepared: Prepared, why: Missing) -> list[str]:
     """Name the parameters that are given and can fill the column."""
     given = prepared.change.arguments
-    names = [one.parameter.name for one in why.unless]
-    return [name for name in names if name in given.files or given.scalars.get(name) is not None]
+    return [name for name in _names(why) if name in given.files or given.scalars.get(name) is not None]
+
+
+def _names(why: Missing) -> list[str]:
+    return [one.parameter.name for one in why.unless]
 
 
 def _policies(prepared: Prepared, name: str) -> list[str]:
@@ -28,14 +37,17 @@ def _policies(prepared: Prepared, name: str) -> list[str]:
     return [one.name for one in policies if f"{name} is null" in one.definition.lower().replace('"', "")]
 
 
-def _hazard(prepared: Prepared, name: str, why: Missing, policies: list[str]) -> Hazard:
-    given = _given(prepared, why)
-    whom = f"rows that {' and '.join(given)} does not name, with {name} NULL," if given else f"rows with {name} NULL"
-    ways = " or ".join(f"--param {one.parameter.name}=FILE" for one in why.unless)
-    cure = f"name every row in {' or '.join(given)}, or " if given else f"give {ways}, or " if ways else ""
+def _hazard(target: Relation, name: str, left: Sequence[Left]) -> Hazard:
+    policies = _policies(left[0][0], name)
+    given = list(dict.fromkeys(one for prepared, why in left for one in _given(prepared, why)))
+    could = dict.fromkeys(one for _, why in left for one in _names(why))
+    every = all(_given(prepared, why) for prepared, why in left)
+    whom = f"rows that {' and '.join(given)} does not name, with {name} NULL," if every else f"rows with {name} NULL"
+    ways = " or ".join(f"--param {one}=FILE" for one in could if one not in given)
+    cure = f"name every row in {' or '.join(given)}, or " if given else ""
+    cure += f"give {ways}, or " if ways and not every else ""
     return Hazard(
         id="H104",
-        what=f"{prepared.projection.target.relation}: {whom} are visible to, and can be taken by,"
-        f" every signed-in user ({', '.join(policies)})",
+        what=f"{target}: {whom} are visible to, and can be taken by, every signed-in user ({', '.join(policies)})",
         cure=f'{cure}drop the "or {name} is null" of these policies',
     )

@@ -21,7 +21,7 @@ from migrator.workflow.facts import Facts, facts_of, reading, refuse_undoing
 from migrator.workflow.gates import GateError, closed
 from migrator.workflow.housekeeping import ledgered
 from migrator.workflow.planner import Foretold, make_plan
-from migrator.workflow.reports import proof_report
+from migrator.workflow.reports import after_archive, proof_report
 from migrator.workflow.runner import install_ledger, running, take
 
 SIDES: Final = ("old", "both", "new")
@@ -199,10 +199,27 @@ def _already(desk: Desk, facts: Facts) -> Report:
             f"{name} was archived with other tables than migrator.toml names now: {facts.archived.names}.",
             f"Take it back, and archive anew: migrator rollback {name} --to verify",
         )
-    return Report(change=name, verb="archive", database=desk.database.shown, state=facts.state, notes=_kept(facts))
+    return Report(
+        change=name,
+        verb="archive",
+        database=desk.database.shown,
+        state=facts.state,
+        notes=_kept(facts),
+        next=after_archive(name),
+    )
 
 
 def _kept(facts: Facts) -> tuple[str, ...]:
     if facts.archived is None:
         return ()
-    return (f"{facts.archived.names}; kept until {facts.archived.keep_until:%Y-%m-%d %H:%M} UTC",)
+    found = facts.archived
+    return (
+        f"{found.names}; kept until {found.keep_until:%Y-%m-%d %H:%M} UTC",
+        f"renamed with them: {_many(sum(len(one.renames) for one in found.tables), 'object')};"
+        f" taken from others: {_many(len(found.access.grants), 'grant')},"
+        f" {_many(len(found.access.policies), 'policy', 'policies')}; a rollback gives all of it back",
+    )
+
+
+def _many(number: int, one: str, several: str = "") -> str:
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"

@@ -54,6 +54,11 @@ def proof_report(
     )
 
 
+def after_archive(change: str) -> tuple[str, str]:
+    """Name what follows an archive: what is asked when its time is over, and what takes it back until then."""
+    return f"migrator drop {change}", f"migrator rollback {change} --to verify"
+
+
 def _next(
     desk: Desk, state: State, balances: Sequence[Balance], comparisons: Sequence[Comparison] = ()
 ) -> tuple[str, ...]:
@@ -74,5 +79,7 @@ def _next(
             return (f"migrator verify {name}",)
         case State.UNDOING:
             return (f"migrator rollback {name}",)
+        case State.ARCHIVED:
+            return after_archive(name)
         case _:
             return ()

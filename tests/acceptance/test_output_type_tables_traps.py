@@ -334,7 +334,7 @@ def test_v_t3_an_owner_is_given_by_name_and_never_guessed(legacy: Callable[[], s
     assert EXPECTED.rows == as_user(theirs, 2, take)
 
     warned = [one for one in use_cases.plan(desk_on(ours)).hazards if one.id == "H104"]
-    assert {"video_jobs", "image_jobs"} <= {one.what.partition(":")[0] for one in warned}
+    assert ["video_jobs", "image_jobs"] == [one.what.partition(":")[0] for one in warned]
     assert all("user_map" in one.cure for one in warned)
     owners = tmp_path / "owners.csv"
     video_last = "SELECT job_id FROM multitalk_jobs ORDER BY filename LIKE 'lipsync1person%' NULLS FIRST, job_id"

@@ -171,6 +171,69 @@ def test_a_report_ends_with_the_next_command():
     assert text(report.report(given)) == dedent(expected)
 
 
+def test_an_archive_names_the_way_on_and_the_way_back():
+    """What was proven before is not told claim by claim again; the verbs after an archive are named."""
+    given = Report(
+        change="c",
+        verb="archive",
+        database="studio",
+        state=State.ARCHIVED,
+        comparisons=(COMPARISON,),
+        verdicts=(
+            Verdict(claim="every row is as declared", proven=True, evidence="10 rows"),
+            Verdict(claim="check: no name is empty", proven=True, evidence="no row"),
+        ),
+        notes=("old is now _archived_old; kept until Friday",),
+        next=("migrator drop c", "migrator rollback c --to verify"),
+    )
+    expected = """\
+        c · archive · database studio · now archived
+
+        ✓ 1 check holds
+        ✓ proven: 10 rows compared in both directions, beside 3 rows of the application's own (0.5 s)
+        ! old is now _archived_old; kept until Friday
+
+        Next, when its time is over:  migrator drop c
+        To have it back:              migrator rollback c --to verify"""
+    assert text(report.report(given)) == dedent(expected)
+    failing = replace(given, state=State.COPIED, verdicts=(replace(given.verdicts[0], proven=False),), next=())
+    assert "✗ every row is as declared: 10 rows" in report.report(failing)
+
+
+def test_a_plan_of_an_archive_says_what_concerns_it():
+    """An archive's plan shows SQL, hazards and what stands in the way, and nothing of how rows were moved."""
+    step = replace(PLAN.steps[0], phase=Phase.ARCHIVE, title="old → _archived_old")
+    given = replace(PLAN, steps=(step,), balances=(), bytes_needed=None, notes=("M432 not yet",))
+    expected = """\
+        output_type_tables · guide 001 · database studio on db:5432 (PostgreSQL 16.4) · now new
+        Tables per output type
+
+         #  phase    step                 rows  locks
+         1  archive  old → _archived_old        none on tables in use
+
+        -- 1 archive: old → _archived_old
+        CREATE TABLE video_jobs ()
+
+        Hazards      H104  rows are visible to everybody
+                           cure: give a user map
+        Undo         every step can be undone
+        Note         M432 not yet
+
+        Next, when nobody needs the old tables: migrator archive output_type_tables"""
+    assert text(plan.plan(given, sql=True, verb="archive")) == dedent(expected)
+
+
+def test_flags_of_a_target_stand_together():
+    """What several backfills remark on the same target is counted once, and a line breaks between parts."""
+    twice = (replace(BALANCE, recorded=False), replace(BALANCE, source="more", recorded=False))
+    shown = plan.plan(replace(PLAN, balances=twice), width=80)
+    assert "Flags        video_jobs  34  workflow_name defaulted" in shown
+    assert shown[:2] == [
+        "output_type_tables · guide 001 · database studio on db:5432 (PostgreSQL 16.4) ·",
+        "  now new",
+    ]
+
+
 def test_nothing_to_do_is_said():
     """A second apply says that there was nothing to do."""
     given = Report(change="c", verb="apply", database="studio", state=State.VERIFIED)
@@ -214,7 +277,7 @@ def test_status_is_one_line_for_each_change():
             rows=68,
             total=100,
             holder="ci-7: pid 812",
-            reasons=("stale",),
+            reasons=("stale", "old is now _archived_old and " * 4 + "kept"),
             next="migrator apply a",
         ),
         ChangeStatus(change="b", state=State.NEW, next="migrator plan b"),
@@ -224,6 +287,8 @@ def test_status_is_one_line_for_each_change():
         a       copying  10:14  68 % of 100  migrator apply a
         b       new      \u2013      \u2013            migrator plan b
         a: stale
+        a: old is now _archived_old and old is now _archived_old and old is now _archived_old and old is now
+          _archived_old and kept
         lease of a: ci-7: pid 812"""
     assert text(status.status(given)) == dedent(expected)
     assert "quarantine" in status.status([replace(given[0], quarantined=3)])[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from migrator.cli.render.words import columns, number, rows
@@ -54,8 +55,9 @@ def _why(group: Sequence[Balance], disposition: str) -> str:
 
 def flags(balances: Iterable[Balance]) -> Iterator[tuple[str, str, str]]:
     """Say which remarks were made on how many rows, by target."""
+    found: dict[str, Counter[str]] = {}
     for one in balances:
-        target = one.target
-        for flag, count in one.flags.items():
-            yield target, number(count), flag
-            target = ""
+        found.setdefault(one.target, Counter()).update(one.flags)
+    for target, counts in found.items():
+        for position, (flag, count) in enumerate(counts.items()):
+            yield "" if position else target, number(count), flag

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from migrator.cli.render import fates
-from migrator.cli.render.words import WIDTH, blocks, columns, fold, number, place, size
+from migrator.cli.render.words import WIDTH, blocks, columns, fold, number, parts, place, size
 from migrator.model.step import Hazard, Phase, Plan, PlannedStep, State
 
 STEP: Final = 46  # columns for what a step is called
 TITLE: Final = 13
+APPLY: Final = "apply"
 
 
-def plan(given: Plan, *, sql: bool = False, brief: bool = False, verb: str = "apply", width: int = WIDTH) -> list[str]:
+def plan(given: Plan, *, sql: bool = False, brief: bool = False, verb: str = APPLY, width: int = WIDTH) -> list[str]:
     """Write a Plan of a verb; `sql` adds the statements of each Step, `brief` leaves all but the fates out."""
     groups = fates.by_source(given.balances)
     return list(
@@ -22,8 +23,8 @@ def plan(given: Plan, *, sql: bool = False, brief: bool = False, verb: str = "ap
             () if brief else _steps(given, width),
             _statements(given) if sql else (),
             *(fates.going(group, given.sources, width) for group in groups),
-            () if brief else _remarks(given, width),
-            _end(given, width) if verb == "apply" else _archive(given),
+            () if brief else _remarks(given, width) if verb == APPLY else _around(given, width),
+            _end(given, width) if verb == APPLY else _archive(given),
         )
     )
 
@@ -31,8 +32,7 @@ def plan(given: Plan, *, sql: bool = False, brief: bool = False, verb: str = "ap
 def _head(given: Plan, width: int) -> Iterator[str]:
     where = f"database {place(given.database)}" + (f" ({given.server})" if given.server else "")
     guide = f"guide {given.guide}" if given.guide else ""
-    parts = [given.change, guide, where, f"now {given.state.value}"]
-    yield from fold(" · ".join(part for part in parts if part), width, rest="  ")
+    yield from parts([given.change, guide, where, f"now {given.state.value}"], width)
     if given.title:
         yield from fold(given.title, width)
     if given.bytes_needed is not None:
@@ -56,13 +56,13 @@ def _step(number_of: int, one: PlannedStep) -> tuple[str, ...]:
 
 
 def _statements(given: Plan) -> Iterator[str]:
-    for position, one in enumerate(given.steps, 1):
-        if not one.preview.sql:
-            continue
-        yield f"-- {position} {one.phase.value}: {one.title or one.name}"
-        for statement in one.preview.sql:
-            yield from statement.strip().splitlines()
-        yield ""
+    yield from blocks(*(_sql(position, one) for position, one in enumerate(given.steps, 1) if one.preview.sql))
+
+
+def _sql(position: int, one: PlannedStep) -> Iterator[str]:
+    yield f"-- {position} {one.phase.value}: {one.title or one.name}"
+    for statement in one.preview.sql:
+        yield from statement.strip().splitlines()
 
 
 def _remarks(given: Plan, width: int) -> Iterator[str]:
@@ -73,6 +73,10 @@ def _remarks(given: Plan, width: int) -> Iterator[str]:
     yield from _listed("Not read", _by_column(given, unread), width)
     reads = {name: dict.fromkeys(what, "") for name, what in given.reads.items()}
     yield from _listed("Reads too", _by_column(given, reads), width)
+    yield from _around(given, width)
+
+
+def _around(given: Plan, width: int) -> Iterator[str]:
     yield from _listed("Hazards", (_hazard(one) for one in given.hazards), width)
     yield from _listed("Undo", ((one,) for one in given.undo), width)
     yield from _listed("Note", ((one,) for one in given.notes), width)

@@ -15,13 +15,15 @@ from migrator.cli.render.words import (
     duration,
     fold,
     number,
+    parts,
     place,
     rate,
     rows,
 )
-from migrator.model.step import Phase, Report, StepReport
+from migrator.model.step import Phase, Report, State, StepReport
 
 COUNTS: Final = "verify-counts"
+ARCHIVE: Final = "archive"
 CHECKS: Final = ("check: ", "index check: ")
 STEP: Final = 32  # columns for what a step is called
 
@@ -43,9 +45,8 @@ def report(given: Report, *, width: int = WIDTH) -> list[str]:
 
 
 def _head(given: Report, width: int) -> list[str]:
-    database = f" · database {place(given.database)}" if given.database else ""
-    said = f"{given.change} · {given.verb}{database} · now {given.state.value}"
-    return fold(said, width, rest="  ")
+    database = f"database {place(given.database)}" if given.database else ""
+    return parts([given.change, given.verb, database, f"now {given.state.value}"], width)
 
 
 def _steps(given: Report, width: int) -> list[str]:
@@ -67,9 +68,13 @@ def _balances(given: Report, width: int) -> list[str]:
 
 
 def _claims(given: Report, width: int) -> Iterator[str]:
-    """Write every claim, but of the change's own checks that hold only how many they are."""
+    """Write every claim, but of the change's own checks that hold only how many they are.
+
+    What is archived was proven claim by claim before; of the proof made again the sentences suffice.
+    """
     held = [one for one in given.verdicts if one.proven and one.claim.startswith(CHECKS)]
-    yield from claims([one for one in given.verdicts if one not in held], width)
+    if not (given.verb == ARCHIVE and given.proven):
+        yield from claims([one for one in given.verdicts if one not in held], width)
     if held:
         yield f"✓ {number(len(held))} check{' holds' if len(held) == 1 else 's hold'}"
 
@@ -122,5 +127,10 @@ def detail(given: Mapping[str, int]) -> str:
 
 
 def _next(given: Report) -> Iterator[str]:
+    if given.state is State.ARCHIVED and given.next:
+        later, back = given.next
+        yield f"Next, when its time is over:  {later}"
+        yield f"To have it back:              {back}"
+        return
     for position, command in enumerate(given.next):
         yield f"{'Next: ' if position == 0 else '      '}{command}"

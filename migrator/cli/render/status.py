@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from migrator.cli.render.words import WIDTH, columns, number, percent
+from migrator.cli.render.words import WIDTH, columns, fold, number, percent
 from migrator.model.step import ChangeStatus
 
 QUARANTINE = 4  # the column that is left out where nothing waits
@@ -21,7 +21,7 @@ def status(given: Sequence[ChangeStatus], *, width: int = WIDTH) -> list[str]:
     if not any(one.quarantined for one in given):
         table = [(*line[:QUARANTINE], *line[QUARANTINE + 1 :]) for line in table]
     # A command is never broken over lines, whatever the width.
-    return [*columns(table, width=max(width, WIDEST)), *_beside(given)]
+    return [*columns(table, width=max(width, WIDEST)), *_beside(given, width)]
 
 
 def _line(one: ChangeStatus) -> tuple[str, ...]:
@@ -38,10 +38,12 @@ def _line(one: ChangeStatus) -> tuple[str, ...]:
     )
 
 
-def _beside(given: Sequence[ChangeStatus]) -> Iterator[str]:
+def _beside(given: Sequence[ChangeStatus], width: int) -> Iterator[str]:
     """Say what a word in a table cannot: reasons, and who holds the lease."""
     for one in given:
-        if one.reasons:
-            yield f"{one.change}: {', '.join(one.reasons)}"
+        for reason in one.reasons:
+            said = f"{one.change}: {reason}"
+            # A command is never broken over lines.
+            yield from [said] if "migrator " in reason else fold(said, width, rest="  ")
         if one.holder:
             yield f"lease of {one.change}: {one.holder}"

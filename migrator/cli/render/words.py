@@ -15,6 +15,7 @@ FEW: Final = 10  # below this a number is written with one decimal
 MINUTE: Final = 60
 MOMENT: Final = 0.05  # seconds that nobody notices
 GAP: Final = "  "
+_FAST: Final = "\N{NO-BREAK SPACE}"
 _SIZES: Final = ("kB", "MB", "GB", "TB")
 
 
@@ -84,6 +85,12 @@ def fold(text: str, width: int, *, first: str = "", rest: str | None = None) -> 
             break_on_hyphens=False,
         ) or [first.rstrip() if not lines else ""]
     return lines
+
+
+def parts(given: Iterable[str], width: int) -> list[str]:
+    """Write parts side by side, and break lines between them only."""
+    whole = (part.replace(" ", _FAST) for part in given if part)
+    return [line.replace(_FAST, " ") for line in fold(f"{_FAST}· ".join(whole), width, rest="  ")]
 
 
 def place(address: str) -> str:
