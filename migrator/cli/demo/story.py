@@ -25,7 +25,8 @@ class Story:
     `build` makes it, with so many rows; `application` lets the new application write into the new
     tables and says what it wrote. `before` and `after` the application has written, so many rows of
     each backfill come to each disposition. `params` are given to the change; `dismissed` is why the
-    rows that wait in quarantine may stay behind.
+    rows that wait in quarantine may stay behind. `outsider` is a role that may do everything with the old
+    tables.
     """
 
     change: str
@@ -39,4 +40,5 @@ class Story:
     after: Callable[[int | None], Mapping[tuple[str, str], int]]
     digest: Callable[[Connection], str]
     tables: tuple[str, ...]
+    outsider: str
     look: tuple[str, ...]
