@@ -30,6 +30,7 @@ def failed(state: str) -> psycopg.Error:
         ("P0001", Failure.ROW),
         ("P0003", Failure.ROW),
         ("54000", Failure.ROW),
+        ("54001", Failure.ROW),
         ("21000", Failure.ROW),
         ("44000", Failure.ROW),
         ("40001", Failure.RETRY),
@@ -45,7 +46,6 @@ def failed(state: str) -> psycopg.Error:
         ("3F000", Failure.DEFINITION),
         ("53100", Failure.WORLD),
         ("57014", Failure.WORLD),
-        ("54001", Failure.ROW),
         ("XX000", Failure.WORLD),
     ],
 )
