@@ -1,8 +1,7 @@
 """The PostgreSQL of the tests, and the options `--pg`, `--servers` and `--soak`.
 
 Each version's server is opened once, by the process that was started; the workers of xdist find the addresses in the
-environment. All tests run on the first version; those of EVERY_SERVER, and what is marked `every_server`, on each. With
-`--soak` all run on each.
+environment. All tests run on the first version; those of EVERY_SERVER, and what is marked `every_server`, on each.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ HERE = Path(__file__).parent
 OPENED = pytest.StashKey[dict[str, Server]]()
 
 # Where the version of the server matters most: what the engine writes, what the catalogs say, what an error is called.
-# The soak runs every test on every version, and so what is left out here: minutes of kills, Alembic, the command line.
+# What is left out are minutes of kills, Alembic, and the command line.
 EVERY_SERVER = (
     "acceptance/test_output_type_tables_traps.py",
     "integration/test_archive*.py",
@@ -94,8 +93,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test on each version where the version matters, and on the first one where it does not."""
     wanted = _versions(metafunc.config)
-    everywhere = metafunc.config.getoption("soak") or _on_every_server(metafunc.definition)
-    if "server" in metafunc.fixturenames and len(wanted) > 1 and everywhere:
+    everywhere = len(wanted) > 1 and _on_every_server(metafunc.definition)
+    if "server" in metafunc.fixturenames and everywhere:
         metafunc.parametrize("server", wanted, indirect=True, scope="session", ids=[f"on {one}" for one in wanted])
 
 
