@@ -1,13 +1,16 @@
 """The PostgreSQL of the tests, and the options `--pg`, `--servers` and `--soak`.
 
 Each version's server is opened once, by the process that was started; the workers of xdist find the addresses in the
-environment. All tests run on the first version; those of EVERY_SERVER, and what is marked `every_server`, on each.
+environment. All tests run on the first version; those of EVERY_SERVER (with `--soak`: of IN_SOAK), and what is marked
+`every_server`, on each.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
 from contextlib import ExitStack
 from fnmatch import fnmatch
 from pathlib import Path
@@ -30,19 +33,25 @@ OPENED = pytest.StashKey[dict[str, Server]]()
 # Where the version of the server matters most: what the engine writes, what the catalogs say, what an error is called.
 # What is left out are minutes of kills, Alembic, and the command line.
 EVERY_SERVER = (
-    "acceptance/test_output_type_tables_traps.py",
-    "integration/test_archive*.py",
+    "integration/test_archive.py",
     "integration/test_database_failures.py",
     "integration/test_database_inventory.py",
-    "integration/test_database_shape.py",
     "integration/test_engine_*.py",
     "integration/test_hazards.py",
     "integration/test_proof*.py",
-    "integration/test_resume.py",
-    "integration/test_rights.py",
     "integration/test_row*.py",
 )
+IN_SOAK = (
+    *EVERY_SERVER,
+    "acceptance/test_output_type_tables_traps.py",
+    "integration/test_archive*.py",
+    "integration/test_database_shape.py",
+    "integration/test_resume.py",
+    "integration/test_rights.py",
+)
 LONG = ("*killed*",)  # of these, on the first version only
+MEMORY = Path("/dev/shm")  # noqa: S108 -- used by way of tempfile
+ENOUGH = 4 << 30  # bytes
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,6 +78,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Open the servers, unless this is a worker or no test will run."""
     if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
         return
+    _work_in_memory()
     stack = ExitStack()
     config.add_cleanup(stack.close)
     try:
@@ -78,6 +88,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[OPENED] = servers
     os.environ[ADDRESSES_VARIABLE] = json.dumps({name: one.address for name, one in servers.items()})
     stack.callback(os.environ.pop, ADDRESSES_VARIABLE)
+
+
+def _work_in_memory() -> None:
+    """Keep databases and files of the tests in memory where there is enough: a third of the time is the disk's."""
+    if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
 
 
 def _versions(config: pytest.Config) -> tuple[str, ...]:
@@ -93,18 +109,19 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test on each version where the version matters, and on the first one where it does not."""
     wanted = _versions(metafunc.config)
-    everywhere = len(wanted) > 1 and _on_every_server(metafunc.definition)
+    listed = IN_SOAK if metafunc.config.getoption("soak") else EVERY_SERVER
+    everywhere = len(wanted) > 1 and _on_every_server(metafunc.definition, listed)
     if "server" in metafunc.fixturenames and everywhere:
         metafunc.parametrize("server", wanted, indirect=True, scope="session", ids=[f"on {one}" for one in wanted])
 
 
-def _on_every_server(definition: pytest.Item) -> bool:
+def _on_every_server(definition: pytest.Item, listed: tuple[str, ...]) -> bool:
     if definition.get_closest_marker("every_server") is not None:
         return True
     path = definition.path
     place = path.relative_to(HERE).as_posix() if path.is_relative_to(HERE) else ""
-    listed = any(fnmatch(place, one) for one in EVERY_SERVER)
-    return listed and not any(fnmatch(definition.name, one) for one in LONG)
+    named = any(fnmatch(place, one) for one in listed)
+    return named and not any(fnmatch(definition.name, one) for one in LONG)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
