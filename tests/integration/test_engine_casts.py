@@ -194,6 +194,7 @@ def test_finding_17_lost_digits_are_flagged(
 
 OUT_OF_RANGE = [
     ("bigint", "smallint", ["32767", "32768", "-32768", "-32769"], [0, 2]),
+    ("numeric", "money", ["1.005", "NaN", "7", "Infinity", "-0.01"], [0, 2, 4]),
     ("numeric", "integer", ["2147483647.4", "2147483647.5", "NaN", "-2147483648.4"], [0, 3]),
     ("double precision", "bigint", ["1e18", "1e19", "Infinity", "NaN", "9223372036854775807"], [0]),
     ("numeric", "real", ["1e38", "1e39", "1e-50", "0", "NaN"], [0, 3, 4]),

@@ -74,6 +74,8 @@ def total_cast(
         return _by_text(raw, target, input_check)
     if target.builtin and source.base == target.base and target.base in _BITS:
         return _bits(raw, target)
+    if source.builtin and target.builtin and (source.base, target.base) == ("numeric", "money"):
+        return _money(raw, source, target)
     if context in _UNFAILING:
         return Cast(f"({raw})::{target.name}", rounds=_loses(raw, source, target))
     return _textual(f"({raw})::text", _ANY_TEXT, target) if is_textual(target) else None
@@ -182,6 +184,13 @@ def _to_fractional(raw: str, source: TypeOf, target: TypeOf) -> Cast:
     rounded = f"round({number}, {scale})"
     valid = f"({number} = 'NaN' OR abs({rounded}) < 1e{digits - scale}::numeric)"
     return Cast(cast, valid, f"out of range for {target.name}", rounds=f"{rounded} <> {number}")
+
+
+def _money(raw: str, source: TypeOf, target: TypeOf) -> Cast:
+    """Refuse what is no number: the server calls it a missing feature, which would stop the run."""
+    finite = f"({raw}) <> ALL ('{{NaN,Infinity,-Infinity}}'::numeric[])"
+    rounds = f"CASE WHEN {finite} THEN {_loses(raw, source, target)} END"
+    return Cast(f"({raw})::{target.name}", finite, f"out of range for {target.name}", rounds=rounds)
 
 
 def _bits(raw: str, target: TypeOf) -> Cast:
