@@ -244,7 +244,13 @@ def _filling(draw: Draw, table: Table, *, optional: bool, features: frozenset[st
         ways += ["lookup", "defaulted", "array", "other collation"] if kind.sql in TEXTUAL else []
         ways += [] if optional or kind.sql.endswith(".needed") else ["required"]
         ways += [] if optional or filling.unique or not kind.keys else ["unique"]
-        turned = [one for one in turns(kind.sql, features) if not optional or "NOT NULL" not in one.to + one.fault]
+        ways = ["text"] if optional and kind.sql.endswith(".needed") else ways
+        needed = ("NOT NULL", ".needed")
+        turned = [
+            one
+            for one in turns(kind.sql, features)
+            if not (optional and any(word in one.to + one.fault for word in needed))
+        ]
         if turned and draw(st.booleans()):
             turn, s = draw(st.sampled_from(turned)), f"s.{quote(name)}"
             fault = turn.fault.replace("{s}", s)
