@@ -10,7 +10,7 @@ from migrator.database.session import execute, one, rows, value
 from migrator.model.errors import RefusedError
 from migrator.model.names import literal
 
-VERSION = 2
+VERSION = 3
 
 
 def version(conn: Connection) -> int | None:
@@ -40,17 +40,21 @@ def install(conn: Connection) -> None:
     """
     execute(conn, "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('migrator.ledger'))")
     found = version(conn)
-    if found is not None:
-        _check(found)
-        _upgrade(conn, found)
-        return
-    _refuse_foreign_schema(conn)
-    execute(conn, _script("schema.sql"))
-    execute(
-        conn,
-        f"INSERT INTO migrator.meta (version, database, tool)"
-        f" VALUES ({VERSION}, current_database(), {literal(__version__)})",
-    )
+    if found is None:
+        _refuse_foreign_schema(conn)
+    elif found > VERSION:
+        raise RefusedError(
+            "M420",
+            f"The ledger has version {found}; this migrator knows versions up to {VERSION}.",
+            "Use the newer migrator that wrote it.",
+        )
+    for number in range((found or 0) + 1, VERSION + 1):
+        execute(conn, files("migrator.ledger").joinpath(f"schema_{number}.sql").read_text(encoding="utf-8"))
+    if found is None:
+        made_by = f"{VERSION}, current_database(), {literal(__version__)}"
+        execute(conn, f"INSERT INTO migrator.meta (version, database, tool) VALUES ({made_by})")
+    elif found < VERSION:
+        execute(conn, f"UPDATE migrator.meta SET version = {VERSION}, tool = {literal(__version__)}")
 
 
 def remove(conn: Connection) -> None:
@@ -76,27 +80,6 @@ def remove(conn: Connection) -> None:
             f"First: migrator rollback {applied[0][0]}",
         )
     execute(conn, "DROP SCHEMA migrator CASCADE")
-
-
-def _upgrade(conn: Connection, found: int) -> None:
-    """Run what leads from the version found to ours; a fresh Ledger and an upgraded one are the same."""
-    for number in range(found + 1, VERSION + 1):
-        execute(conn, _script(f"upgrade_{number}.sql"))
-    if found < VERSION:
-        execute(conn, f"UPDATE migrator.meta SET version = {VERSION}, tool = {literal(__version__)}")
-
-
-def _script(name: str) -> str:
-    return files("migrator.ledger").joinpath(name).read_text(encoding="utf-8")
-
-
-def _check(found: int) -> None:
-    if found > VERSION:
-        raise RefusedError(
-            "M420",
-            f"The ledger has version {found}; this migrator knows versions up to {VERSION}.",
-            "Use the newer migrator that wrote it.",
-        )
 
 
 def _refuse_foreign_schema(conn: Connection) -> None:

@@ -14,7 +14,8 @@ from migrator.database.inventory import objects
 from migrator.database.renames import new_name
 from migrator.model.errors import RefusedError
 from migrator.model.step import Phase, State
-from migrator.workflow import archiving, use_cases
+from migrator.workflow import archiving, undoing, use_cases
+from migrator.workflow.desk import open_desk
 from migrator.workflow.status import status
 from tests.support.archives import (
     AROUND,
@@ -241,8 +242,6 @@ def test_what_was_dropped_by_hand_does_not_keep_the_rest(database: str, tmp_path
     run(desk, to=Phase.VERIFY)
     put_away(desk)
     execute(database, "DROP INDEX _archived_old_note")
-    from migrator.workflow import undoing  # noqa: PLC0415
-
     said: list[str] = []
     undoing.rollback(desk, to=Phase.VERIFY, listen=lambda event: said.append(event.title))
     assert "gone since the archive of old: _archived_old_note" in said
@@ -263,8 +262,6 @@ def test_other_tables_in_the_file_than_archived_are_refused(database: str, tmp_p
 
 def one_table_again(root: Path, url: str, archive: dict[str, str]) -> Desk:
     """Open the same project with another archive."""
-    from migrator.workflow.desk import open_desk  # noqa: PLC0415
-
     file = root / "migrator.toml"
     text = file.read_text(encoding="utf-8")
     file.write_text(text.replace("_archived_old", archive["old"]), encoding="utf-8")

@@ -12,10 +12,12 @@ import psycopg
 import pytest
 
 from migrator.cli import app
+from migrator.database.connect import Database
 from migrator.model.errors import ConfigurationError, RefusedError, UsageError
 from migrator.model.step import Phase, State
 from migrator.servers import Postgres
 from migrator.workflow import archiving, use_cases
+from migrator.workflow.desk import Desk, open_desk
 from migrator.workflow.gates import GateError
 from tests.support.archives import everything, put_away, watches
 from tests.support.projects import MOVE, back, definition, execute, make_project, one_table, rows_of, run
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from migrator.workflow.desk import Desk
 
 AWAY = {"old": "_archived_old"}
 
@@ -164,8 +165,6 @@ def test_a_table_that_another_change_needs_stays(database: str, tmp_path: Path) 
     (tmp_path / "backfills" / "other.py").write_text(source, encoding="utf-8")
     file = tmp_path / "migrator.toml"
     file.write_text(file.read_text() + '[change.another]\nbackfills = ["other"]\n')
-    from migrator.workflow.desk import open_desk  # noqa: PLC0415
-
     error = refused(open_desk("moving", config=str(tmp_path), url=database))
     assert ["M435"] == ids(error)
     assert "old is a source of another too" in error.what
@@ -211,11 +210,8 @@ def test_rights_that_could_not_be_given_back_are_not_taken(database: str, tmp_pa
         f"GRANT ALL ON ALL TABLES IN SCHEMA migrator TO {owner}",
     )
     execute(database, f"SET ROLE {friend}; GRANT SELECT ON old TO {guest}; RESET ROLE")
-    from migrator.database.connect import Database  # noqa: PLC0415
-    from migrator.workflow.desk import Desk as DeskOf  # noqa: PLC0415
-
     url = with_login(database, owner, "secret")
-    as_owner = DeskOf(project=desk.project, change=desk.change, database=Database(url=url))
+    as_owner = Desk(project=desk.project, change=desk.change, database=Database(url=url))
     _, refusals = archiving.foresee(as_owner)
     assert ["M440"] == [one.id for one in refusals]
     assert f"{friend} gave rights, and this role cannot act as {friend}" in refusals[0].what

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from migrator import __version__
-from migrator.cli.app import VERBS, real, run
+from migrator.cli.app import VERBS, build, real, run
 
 GROUPS = {"quarantine": ("list", "show", "retry", "dismiss"), "ledger": ("install", "remove")}
 COMMANDS = [
@@ -206,8 +206,6 @@ def test_a_stopped_verb_says_how_to_go_on(sent):
 
 def test_typer_runs_the_application_as_well():
     """The application works where Typer itself runs it, as documentation tools do."""
-    from migrator.cli.app import build  # noqa: PLC0415
-
     done = CliRunner().invoke(build(), ["--help"])
     assert done.exit_code == 0
     assert "verify-counts" in done.output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,8 +15,6 @@ from migrator.model.errors import ConfigurationError
 from migrator.project.arguments import declare, resolve, wants
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from migrator.model.parameters import Arguments
 
 
@@ -39,8 +38,6 @@ def resolved(
     root: Path | None = None,
 ) -> Arguments:
     """Declare and resolve at once."""
-    from pathlib import Path  # noqa: PLC0415
-
     declared = declare(backfills, revision or {}, change="x")
     return resolve(declared, given or {}, said or {}, root=root or Path("/nowhere"), change="x")
 

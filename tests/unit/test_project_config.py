@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from migrator.model.errors import ConfigurationError
+from migrator.project.checks import wrong_name
 from migrator.project.config import load, milliseconds
 from migrator.project.faults import shown
 
@@ -253,8 +254,6 @@ def test_a_password_is_never_shown(read: Read, text: str) -> None:
 @given(st.text(string.ascii_letters + string.digits + "_", max_size=70))
 def test_a_name_is_accepted_or_refused_but_never_mangled(name: str) -> None:
     """A change's name is the key of the file, or a fault that shows it."""
-    from migrator.project.checks import wrong_name  # noqa: PLC0415
-
     fits = name.isascii() and name.isidentifier() and len(name) <= 63
     assert fits == (wrong_name(name) is None)
 

@@ -1,4 +1,4 @@
--- From version 1 of the Ledger to 2: consumers, and the watch of an archive.
+-- Version 2: consumers, and the watch of an archive.
 
 -- Who reads or writes the tables of a change, and on which side; without a row: old.
 CREATE TABLE migrator.consumer (

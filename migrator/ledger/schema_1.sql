@@ -1,4 +1,4 @@
--- The Ledger: what has happened, in schema migrator of the same database. Version 1.
+-- The Ledger: what has happened, in schema migrator of the same database. Version 1; later files bring it further.
 -- Nothing of ours stands outside this schema but what a change declares.
 
 COMMENT ON SCHEMA migrator IS 'Ledger of migrator: what was moved, from where, by which rule. Removed by: migrator ledger remove';
