@@ -8,7 +8,12 @@ from migrator.model.expressions import Array, Expression, Flagged, Missing, Sql
 
 USER_MAP = param("user_map", File, help="the old id of a job, and the id of the user who owns it")
 USER_MAP_BY_IP = param("user_map_by_ip", File, help="an address as the old table has it, and the id of its user")
-STALE_AFTER = param("stale_after", help='how long a job may take before it has failed, for example "24 hours"')
+STALE_AFTER = param(
+    "stale_after",
+    help="how long a job may take before it has failed",
+    fits="[0-9]{1,6} (second|minute|hour|day|week)s?",
+    example="24 hours",
+)
 STORAGE_URL = param("storage_url", help='where files are for good, for example "https://host/storage/{path}"')
 
 SIGNED = "/object/sign/"

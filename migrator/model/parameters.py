@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,12 +20,17 @@ Scalar = str | int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """The declaration of a parameter: its name, its type and what holds when nobody gives it."""
+    """The declaration of a parameter: its name, its type and what holds when nobody gives it.
+
+    `fits` is a regular expression that the whole of a text matches; `example` is a text that does.
+    """
 
     name: str
     kind: type = str
     default: Scalar | None = None
     help: str = ""
+    fits: str = ""
+    example: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +55,19 @@ class Arguments:
         return sorted(pairs + [f"{name}=sha256:{one.digest}" for name, one in self.files.items()])
 
 
-def param(name: str, kind: type = str, *, default: Scalar | None = None, help: str = "") -> Parameter:
+def param(
+    name: str,
+    kind: type = str,
+    *,
+    default: Scalar | None = None,
+    help: str = "",
+    fits: str = "",
+    example: str = "",
+) -> Parameter:
     """Declare a parameter of a change.
 
-    Raises ConfigurationError (M110) for a type that is none of str, int, float, bool and File.
+    Raises ConfigurationError (M110) for a type that is none of str, int, float, bool and File, and for an `example`
+    that does not fit.
     """
     if kind not in KINDS:
         raise ConfigurationError(
@@ -60,4 +75,10 @@ def param(name: str, kind: type = str, *, default: Scalar | None = None, help: s
             f"parameter {name!r} has the type {kind!r}.",
             "Use one of str, int, float, bool, File.",
         )
-    return Parameter(name, kind, default, help)
+    if fits and not (kind is str and re.fullmatch(fits, example)):
+        raise ConfigurationError(
+            "M110",
+            f"parameter {name!r} says what fits, but it is no str, or its example {example!r} does not fit.",
+            "Give an example that matches, or leave both away.",
+        )
+    return Parameter(name, kind, default, help, fits, example)

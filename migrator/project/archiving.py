@@ -32,6 +32,8 @@ def _faults(change: str, table: ArchiveTable, sources: Sequence[str]) -> Iterato
         if not name or len(name.encode()) > LONGEST_NAME:
             what = f"{shown(name)} is no name of a table: 1 to {LONGEST_NAME} bytes."
             yield Fault(where=where, what=what, cure='Write for example "_archived_jobs".')
+        if name == source.rpartition(".")[2]:
+            yield Fault(where=where, what=f"{shown(name)} is the table's own name.", cure="Give it another one.")
         if name in twice:
             what = f"{shown(name)} is the name of two tables."
             yield Fault(where=where, what=what, cure="Give each a name of its own.")

@@ -144,6 +144,9 @@ def _value(declared: Declared, value: Any, base: Path, *, spoken: bool) -> Conte
     if made is None:
         what = f"{shown(value)} is no {kind.__name__}."
         return [Fault(where=name, what=what, cure=f"Write for example {EXAMPLES[kind]}.")]
+    if declared.parameter.fits and not re.fullmatch(declared.parameter.fits, text):
+        what = f"{shown(value)} does not fit."
+        return [Fault(where=name, what=what, cure=f'Write for example "{declared.parameter.example}".')]
     return made
 
 

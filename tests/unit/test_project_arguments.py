@@ -13,6 +13,7 @@ from migrator.model import Backfill, File, array, column, defaulted, missing, pa
 from migrator.model import given as taken
 from migrator.model.errors import ConfigurationError
 from migrator.project.arguments import declare, resolve, wants
+from migrator.project.faults import shown
 
 if TYPE_CHECKING:
     from migrator.model.parameters import Arguments
@@ -121,6 +122,22 @@ def test_a_value_of_another_type_is_refused(kind: type, value: Any) -> None:
 def test_a_spoken_value_that_is_none_is_refused(kind: type, text: str) -> None:
     """What PostgreSQL cannot take, or nobody can read, is told."""
     assert "p: " in refused(needs(kind), said={"p": text})
+
+
+@pytest.mark.parametrize("text", ["banana", "-3 days", "24 hours; DROP TABLE old", "", "1 hour\n"])
+def test_a_text_that_does_not_fit_is_refused(text: str) -> None:
+    """What is said of a Parameter's form holds for the whole text, and an example says what would."""
+    interval = backfill(a=param("p", fits="[0-9]+ (hour|day)s?", example="24 hours"))
+    assert {"p": "2 days"} == resolved(interval, given={"p": "2 days"}).scalars
+    assert f'p: {shown(text)} does not fit. Write for example "24 hours".' in refused(interval, said={"p": text})
+
+
+def test_an_example_fits_itself() -> None:
+    """A declaration that contradicts itself is a fault of the definition."""
+    with pytest.raises(ConfigurationError, match="M110"):
+        param("p", fits="[0-9]+", example="many")
+    with pytest.raises(ConfigurationError, match="M110"):
+        param("p", int, fits="[0-9]+", example="1")
 
 
 def test_the_spoken_value_wins() -> None:
