@@ -1,7 +1,8 @@
 """The one statement behind the Balances of a source: every table read once, put side by side by key.
 
 For each backfill n: `p` is its Projection, `q` its quarantine, `j` both with provenance and target beside the source,
-one row for each key with the state it is in. States that do not belong together are misfits.
+one row for each key with the state it is in. States that do not belong together are misfits; *past* is a row that was
+written and whose source row is gone, where that is the application's affair.
 """
 
 from __future__ import annotations
@@ -118,11 +119,14 @@ def _joined(n: int, counted: Counted) -> str:
     p_on = " AND ".join(f"p.k{at} = src.{name}" for at, name in named)
     v_on = " AND ".join(f"v.s{at} = src.{name}" for at, name in named)
     t_on = " AND ".join(f"t.{quote(one.name)} = v.t{at}" for at, one in enumerate(projection.identity, 1))
+    backfill = projection.backfill
+    past = "past" if backfill.in_place or backfill.handed_over else "orphan"
+    given = "\n    WHEN v.s1 IS NOT NULL THEN v.kind" if backfill.handed_over else ""
     gone, present = f"src.{counted.key_names[0]} IS NULL", f"t.{quote(projection.identity[0].name)}"
     return f"""j{n} AS MATERIALIZED (SELECT {", ".join(f"src.{name} AS k{at}" for at, name in named)}, CASE
-    WHEN {gone} AND v.s1 IS NOT NULL THEN 'orphan'
+    WHEN {gone} AND v.s1 IS NOT NULL THEN '{past}'
     WHEN {gone} THEN 'ghost'
-    WHEN v.s1 IS NOT NULL AND q.source_key IS NOT NULL THEN 'both'
+    WHEN v.s1 IS NOT NULL AND q.source_key IS NOT NULL THEN 'both'{given}
     WHEN q.status = 'open' THEN 'quarantined'
     WHEN q.status = 'dismissed' THEN 'dismissed'
     WHEN {_raises(counted)} THEN CASE WHEN v.s1 IS NULL THEN 'raising' ELSE 'unskipped' END

@@ -23,7 +23,7 @@ from migrator.model.names import quote
 from migrator.model.verdict import Balance, SourceBalance, Term, Unaccounted
 
 EXAMPLES: Final = 20
-_GONE: Final = frozenset({"orphan", "ghost"})
+_GONE: Final = frozenset({"orphan", "ghost", "past"})
 _WHY: Final = {
     **MISFITS,
     "multiplied": "the Projection has several rows for it",
@@ -110,7 +110,7 @@ def _misfits(lines: Sequence[_Line], source_rows: int) -> int:
 
 
 def _terms(counted: Counted, lines: Sequence[_Line]) -> list[Term]:
-    terms = [_term(counted.projection, one) for one in lines if one.state not in {*MISFITS, "raising"}]
+    terms = [_term(counted.projection, one) for one in lines if one.state not in {*MISFITS, "raising", "past"}]
     known = Counter(one.reason for one in counted.raising)
     raising = sum(one.rows for one in lines if one.state == "raising")
     if counted.recorded is None:
@@ -160,8 +160,8 @@ def _target_rows(conn: Connection, projection: Projection) -> int:
 
 
 def _foreign(conn: Connection, counted: Counted) -> int:
-    """Count target rows that no provenance knows."""
-    if not counted.projection.target_exists:
+    """Count target rows that no provenance knows; in place every row was there before."""
+    if not counted.projection.target_exists or counted.projection.backfill.in_place:
         return 0
     known = " AND ".join(
         f"NOT EXISTS (SELECT FROM {table} AS known WHERE "

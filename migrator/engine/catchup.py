@@ -88,6 +88,8 @@ class CatchUp:
     def _sql(self, lo: Key | None, hi: Key | None) -> str:
         """Write the statement: target row and provenance are updated together, or neither."""
         projection, recorded = self._projection, self.writing.recorded
+        if projection.backfill.in_place:
+            return self.writing.in_place.caught_up(lo, hi)
         walked = Keyset.of_provenance(recorded.provenance, projection.keys)
         pairs = list(zip(walked.names, projection.key_columns("p"), strict=True))
         same_key = " AND ".join(f"{ours} = {theirs}" for ours, theirs in pairs)

@@ -26,7 +26,7 @@ from migrator.engine.projection.projection import CODE, DIGEST, Projection
 from migrator.engine.ranges import Key, Keyset, plan_ranges
 from migrator.engine.statements import Writing
 from migrator.model.change import Foreign
-from migrator.model.expressions import Column, DerivedUuid
+from migrator.model.expressions import Column, DerivedText, DerivedUuid
 from migrator.model.names import EXACTLY, key_text, literal, ours, quote
 from migrator.model.tables import TableColumn
 from migrator.model.verdict import ColumnDifference, Comparison, RowVerdict, VerdictKind
@@ -62,6 +62,7 @@ class Compare:
             counts.update(one.kind for one in verdicts)
             found += verdicts[: max(0, self.show - len(found))]
             self.progress(read)
+        given = self._given(conn)
         foreign, strangers = self._foreign_rows(conn)
         counts.update(one.kind for one in strangers)
         found += strangers[: max(0, self.show - len(found))]
@@ -70,16 +71,24 @@ class Compare:
             backfill=projection.backfill.name,
             source=str(projection.source.relation),
             target=str(projection.target.relation),
-            compared=compared,
+            compared=max(0, compared - given),
             counts={kind: counts[kind] for kind in _KINDS if counts[kind]},
             rows=tuple(self._with_columns(conn, one) for one in found),
             foreign=foreign,
+            handed_over=given,
             seconds=time.monotonic() - begun,
         )
 
     @property
     def _projection(self) -> Projection:
         return self.writing.projection
+
+    def _given(self, conn: Connection) -> int:
+        """Count the rows that were handed over to the application, which are not compared."""
+        if not self._projection.backfill.handed_over:
+            return 0
+        with transaction(conn, read_only=True, search_path=self.search_path):
+            return int(value(conn, f"SELECT count(*) FROM {self.writing.recorded.provenance} WHERE kind = 'moved'"))
 
     def _ranges(self, conn: Connection) -> Iterator[tuple[Key | None, Key | None]]:
         with transaction(conn, read_only=True, search_path=self.search_path):
@@ -157,9 +166,12 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
         unchanged = f"({unchanged} AND {self._still_filled('t')})"
         source_gone = f"{projection.key_columns('p')[0]} IS NULL"
         skipped = ", ".join(str(one) for one in projection.codes("skipped")) or "-1"
+        backfill = projection.backfill
+        given = "\n  WHEN walked.s1 IS NOT NULL THEN NULL" if backfill.handed_over else ""
+        past = f"\n  WHEN {source_gone} THEN NULL" if backfill.in_place else ""
         return f"""CASE
   WHEN walked.s1 IS NULL AND held.backfill IS NOT NULL THEN NULL
-  WHEN walked.s1 IS NULL THEN CASE WHEN {code} NOT IN ({skipped}) THEN 'pending' END
+  WHEN walked.s1 IS NULL THEN CASE WHEN {code} NOT IN ({skipped}) THEN 'pending' END{given}{past}
   WHEN {source_gone} AND {first} IS NULL THEN 'extra: only its provenance is left'
   WHEN {source_gone} THEN 'extra: its source row is gone'
   WHEN {first} IS NULL THEN 'lost: the target row is gone'
@@ -183,14 +195,16 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
     def _still_filled(self, of: str) -> str:
         """Write the condition that a row has, in the columns a merge completed, what was written there."""
         tests = [
-            f"COALESCE(kept.filled ->> {literal(name)} = {of}.{quote(name)}::text {EXACTLY},"
-            f" NOT kept.filled ? {literal(name)}, true)"
+            f"COALESCE(kept.written ->> {literal(name)} = {of}.{quote(name)}::text {EXACTLY},"
+            f" NOT kept.written ? {literal(name)}, true)"
             for name in self._projection.backfill.fills
         ]
         return f"({' AND '.join(tests)})" if tests else "true"
 
     def _foreign_rows(self, conn: Connection) -> tuple[int, list[RowVerdict]]:
-        """Count target rows nobody's provenance knows; name those that are a fault."""
+        """Count target rows nobody's provenance knows; name those that are a fault. In place all rows were there."""
+        if self._projection.backfill.in_place:
+            return 0, []
         with transaction(conn, read_only=True, isolation="repeatable read", search_path=self.search_path):
             foreign = int(value(conn, f"SELECT count(*) FROM ({self._strangers()}) AS t"))
             if foreign == 0:
@@ -219,7 +233,7 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
     def _doubled(self, conn: Connection) -> list[RowVerdict]:
         """Find strangers that carry the content of a row of ours."""
         telling = self._telling()
-        if not telling:
+        if not telling or self._projection.backfill.handed_over:
             return []
         strange, ours = digest(telling, of="stranger"), digest(telling, of="ours")
         walked = Keyset.of_provenance(self.writing.recorded.provenance, self._projection.keys)
@@ -250,7 +264,7 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
 
     def _only_from_key(self, name: str) -> bool:
         made = self._projection.backfill.expressions[name]
-        if isinstance(made, DerivedUuid):
+        if isinstance(made, DerivedUuid | DerivedText):
             return True
         return isinstance(made, Column) and self._projection.source.unique_over((made.name,)) is not None
 

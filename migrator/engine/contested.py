@@ -64,5 +64,7 @@ class Drain:
             swallowed = Blame(key=key, reason=SUPPRESSED, message="inserted, and not returned")
             execute(conn, self.writing.held([swallowed]))
             return Counts(quarantined=1)
+        if self.writing.projection.backfill.in_place:
+            execute(conn, self.writing.locked(key))
         counts, inserted = counted(one(conn, self.writing.contested(key, tried + 1)))
         return replace(counts, read=0, moved=inserted)

@@ -21,6 +21,7 @@ from migrator.database.session import execute, one, rows, value
 from migrator.engine.blame import Blame, blame
 from migrator.engine.contested import LOCK_SPACE, Drain
 from migrator.engine.counts import Counts, counted
+from migrator.engine.inplace import forget_deleted
 from migrator.engine.ranges import plan_ranges
 from migrator.engine.scout import Scouted, scout
 from migrator.engine.statements import Writing
@@ -67,6 +68,7 @@ class Copy:
         """
         with self._line() as line:
             self._plan(line)
+            self._forget_deleted(line)
             yield from self._ranges(line)
             yield from self._drain(line)
             waiting: int | None = None
@@ -118,6 +120,18 @@ class Copy:
                     backfills.add_ranges(conn, self._id, bounds)
 
         self._work.retrying(plan)
+
+    def _forget_deleted(self, line: Line) -> None:
+        """In place, forget the rows that the application deleted."""
+        if not self.writing.projection.backfill.in_place:
+            return
+
+        def forget() -> None:
+            with self._work.transaction(line) as conn:
+                lease.check(conn, self.lease)
+                forget_deleted(conn, self.writing.projection, self.writing.recorded)
+
+        self._work.retrying(forget)
 
     def _ranges(self, line: Line) -> Iterator[Counts]:
         ranges = backfills.open_ranges(line.conn, self._id)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migrator.database import inventory
 from migrator.database.connect import Connection
-from migrator.engine import keys
+from migrator.engine import inplace, keys
 from migrator.engine.accounts import Counted
 from migrator.engine.projection.bind import catalog_of
 from migrator.engine.projection.compile import compile_backfill
@@ -72,6 +72,7 @@ def prepare(
     filling: frozenset[Relation] = frozenset(),
     adopting: frozenset[Relation] = frozenset(),
     blind: bool = False,
+    expanding: bool = False,
 ) -> Prepared:
     """Compile a backfill against the database as it is; `shapes` are tables that are still to be made.
 
@@ -79,6 +80,7 @@ def prepare(
     its rows are not looked at.
     `filling` names targets of this change whose rows are still to come, so that no foreign key to them is judged.
     `blind` to the Ledger, and to the rows of a target that this role may not read, all is still to come.
+    While a change is `expanding`, a column that its target lacks may be still to come.
     Raises ConfigurationError M111 for a missing source, and what `compile_backfill` raises.
     """
     ledger = not blind and install.version(conn) is not None
@@ -87,28 +89,42 @@ def prepare(
     source, live = found[read], found.get(relation)
     declared = (shapes or {}).get(relation)
     coming = declared if relation in adopting else None
+    if coming is None and live is not None and expanding:
+        coming = _with_columns_to_come(live, backfill)
     whole = coming is None or live is None or set(coming.names) <= set(live.names)
     stored = ledger and parameters.are_stored(conn, change.name, change.arguments)
+    recorded = backfills.recorded(conn, change.name, backfill.name) if ledger else None
+    catalog, target = catalog_of(conn), coming or live or declared or unchecked(backfill, relation)
+    instead = inplace.instead_of(target, source, catalog.type_exists) if backfill.in_place else {}
     subject = Subject(
         backfill=backfill,
-        source=source,
-        target=coming or live or declared or unchecked(backfill, relation),
+        source=replace(target, estimated_rows=source.estimated_rows, bytes=source.bytes)
+        if backfill.in_place
+        else source,
+        target=target,
         target_exists=live is not None and whole and not (blind and "select" not in inventory.rights(conn, relation)),
         doubts=keys.doubts(conn, source, backfill.keys),
         arguments=change.arguments,
         stored_for=change.name if stored else None,
         unready=_unready(conn, coming or live or declared, filling),
+        reads=inplace.as_before(target, backfill, recorded, instead) if backfill.in_place else "",
     )
-    projection = compile_backfill(subject, catalog_of(conn))
+    projection = compile_backfill(subject, catalog)
     ours = tuple(provenance.of_target(conn, backfill.target)) if ledger and live is not None else ()
-    recorded = backfills.recorded(conn, change.name, backfill.name) if ledger else None
     return Prepared(
         change=change,
         projection=_besides_raising(conn, projection.limited_to(ours), recorded),
         recorded=recorded,
         provenances=ours,
-        checked=live is not None or declared is not None,
+        checked=declared is not None or (live is not None and coming is None),
     )
+
+
+def _with_columns_to_come(live: Table, backfill: Backfill) -> Table | None:
+    """Add the columns that a revision must be about to make, as text; None where none is missing."""
+    missing = [name for name in backfill.columns if live.column(name) is None]
+    to_come = tuple(TableColumn(name=name, type=_TEXT, collates=DEFAULT_COLLATION) for name in missing)
+    return replace(live, columns=live.columns + to_come) if missing else None
 
 
 def _besides_raising(conn: Connection, projection: Projection, recorded: Recorded | None) -> Projection:
@@ -141,6 +157,8 @@ def record_definition(run: Run, conn: Connection, change: Change, backfill: Back
             prepared.image(inventory.server(conn).major),
         )
         ours = provenance.of_target(conn, backfill.target)
+        if backfill.in_place:
+            projection = replace(projection, reads=inplace.as_before(projection.source, backfill, recorded, {}))
     return Writing(projection=projection.limited_to(ours), recorded=recorded, run=run.lease.run)
 
 

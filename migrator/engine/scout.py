@@ -89,9 +89,6 @@ def _walk(writing: Writing, lo: Key | None, hi: Key | None) -> str:
     projection = writing.projection
     keys = projection.key_columns("p")
     texts = ", ".join(f"{one}::text" for one in keys)
-    names = ", ".join(quote(one.name) for one in projection.columns)
-    values = ", ".join(f'"~r".{quote(one.name)}' for one in projection.columns)
-    identity = ", ".join(quote(one.name) for one in projection.identity)
     return f"""DO $migrator_scout$
 #variable_conflict use_column
 DECLARE
@@ -114,8 +111,7 @@ BEGIN
         "~reading" := false;
         EXIT WHEN "~ends";
         "~at" := "~at" + 1;
-        INSERT INTO {projection.target.relation.sql} ({names}) OVERRIDING SYSTEM VALUE VALUES ({values})
-          ON CONFLICT ({identity}) DO NOTHING;
+        {writing.tried('"~r"')};
       END LOOP;
       "~savepoints" := "~savepoints" + 1;
       "~good" := "~at" + CASE WHEN "~at" = "~upto" THEN 1 ELSE 0 END;

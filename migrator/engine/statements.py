@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from migrator.engine.blame import Blame
+from migrator.engine.inplace import GOT, InPlace
 from migrator.engine.projection.pieces import FIRST_OUTCOME, MERGED, MOVED
 from migrator.engine.projection.projection import CODE, DETAIL, DIGEST, MARKS, Projection
 from migrator.engine.ranges import Key, Keyset
@@ -30,6 +31,11 @@ class Writing:
     def keyset(self) -> Keyset:
         """The walk over the source."""
         return Keyset.of_source(self.projection.source, self.projection.keys)
+
+    @property
+    def in_place(self) -> InPlace:
+        """What is written where the source is its own target."""
+        return InPlace(projection=self.projection, recorded=self.recorded, run=self.run)
 
     def plain(self, range_id: int, lo: Key | None, hi: Key | None, *, ends: bool) -> str:
         """Write the statement for a batch nobody has touched yet."""
@@ -54,12 +60,29 @@ class Writing:
         """Write the SELECT of the rows that the careful statement takes."""
         walked = Keyset.of_provenance("", self.projection.keys)
         where = replace(walked, alias=ours("known")).within(lo, hi)
-        return self.projection.select(f"{self.keyset.within(lo, hi)} AND {self.unaccounted_for(where)}")
+        return self._as_it_is.select(f"{self.keyset.within(lo, hi)} AND {self.unaccounted_for(where)}")
 
     def contested(self, key: Key, attempt: int) -> str:
         """Write the statement that decides one contested key again, under a fresh snapshot."""
-        select = self.projection.select(f"{self.keyset.at(key)} AND {self.unaccounted_for()}")
+        select = self._as_it_is.select(f"{self.keyset.at(key)} AND {self.unaccounted_for()}")
         return self._careful(select, None, attempt)
+
+    def locked(self, key: Key) -> str:
+        """Write the statement that keeps everybody from one row until the end of the transaction."""
+        keyset = self.keyset
+        return f"SELECT FROM {keyset.relation} AS {keyset.alias} WHERE {keyset.at(key)} FOR NO KEY UPDATE"
+
+    def tried(self, row: str) -> str:
+        """Write the statement by which a scout tries one row of the Projection, a record of that name."""
+        projection = self.projection
+        names, target = [quote(one.name) for one in projection.columns], projection.target.relation.sql
+        values = [f"{row}.{name}" for name in names]
+        if projection.backfill.in_place:
+            pairs = zip(projection.source_keys("t"), projection.key_columns(row), strict=True)
+            new = ", ".join(f"{name} = {one}" for name, one in zip(names, values, strict=True))
+            return f"UPDATE {target} AS t SET {new} WHERE {' AND '.join(f'{a} = {b}' for a, b in pairs)}"
+        identity = ", ".join(quote(one.name) for one in projection.identity)
+        return f"INSERT INTO {self._target} VALUES ({', '.join(values)}) ON CONFLICT ({identity}) DO NOTHING"
 
     def single(self, range_id: int, blamed: Blame) -> str:
         """Write the statement that quarantines the next row of a Range."""
@@ -104,9 +127,14 @@ class Writing:
 
     def behind(self) -> str:
         """Write the SELECT of the source rows nobody accounts for yet and which the Projection would take."""
-        select = self.projection.select(self.unaccounted_for(), merging=False)
+        select = self._as_it_is.select(self.unaccounted_for(), merging=False)
         skipped = ", ".join(str(code) for code in self.projection.codes("skipped")) or "-1"
         return f"SELECT * FROM ({select}) AS taken WHERE taken.{quote(CODE)} NOT IN ({skipped})"
+
+    @property
+    def _as_it_is(self) -> Projection:
+        """The Projection of rows nobody accounts for: nothing of them was written, so nothing lies over them."""
+        return replace(self.projection, reads="")
 
     @property
     def _target(self) -> str:
@@ -125,6 +153,9 @@ class Writing:
         return ", ".join([*values, f"{of}.{quote(MARKS)}", f"{of}.{quote(DIGEST)}", str(self.recorded.definition)])
 
     def _careful(self, selected: str, checkpoint: str | None, attempt: int = 1) -> str:
+        if self.projection.backfill.in_place:
+            parts = [*self.in_place.parts(attempt), self._quarantined(), *([checkpoint] if checkpoint else [])]
+            return self._statement(selected, parts, inserted=f"(SELECT count(*) FROM got WHERE got.{GOT})")
         by_identity = " AND ".join(
             f"{ours} = {theirs}" for ours, theirs in zip(self._identity("ins"), self._identity("p"), strict=True)
         )
@@ -169,9 +200,9 @@ class Writing:
         return [
             f"taken AS MATERIALIZED (SELECT {taken} FROM p JOIN {target} AS t ON {on}"
             f" WHERE p.{quote(CODE)} = {MERGED} AND ({empty}) FOR UPDATE OF t)",
-            "kept AS (INSERT INTO migrator.before_image AS kept (backfill, target_key, filled, run)"
+            "kept AS (INSERT INTO migrator.before_image AS kept (backfill, target_key, written, run)"
             f" SELECT {self.recorded.id}, ARRAY[{texts}], jsonb_strip_nulls(jsonb_build_object({written})), {self.run}"
-            " FROM taken ON CONFLICT (backfill, target_key) DO UPDATE SET filled = kept.filled || excluded.filled)",
+            " FROM taken ON CONFLICT (backfill, target_key) DO UPDATE SET written = kept.written || excluded.written)",
             f"filled AS (UPDATE {target} AS t SET {complete} FROM taken WHERE {same})",
         ]
 

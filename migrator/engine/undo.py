@@ -1,6 +1,7 @@
 """Undoing a copy: delete by provenance what is still as we wrote it; count first what that would lose.
 
-Rows the application changed since, and rows of its own, are never deleted unless they were accepted by name.
+Rows the application changed since, and rows of its own, are never deleted unless they were accepted by name. What was
+written into a row that was there already is put back from its before-image; the row stays.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Written:
     target: Table
     keys: tuple[TableColumn, ...]
     identity: tuple[TableColumn, ...]
+    in_place: bool = False
+    handed_over: bool = False
 
     def same_row(self, provenance: str, target: str) -> str:
         """Write the condition that a provenance row speaks of a target row."""
@@ -40,18 +43,25 @@ class Written:
             f"{target}.{quote(column.name)} = {provenance}.t{n}" for n, column in enumerate(self.identity, 1)
         )
 
+    def kept(self, provenance: str) -> str:
+        """Write the condition that a before-image speaks of a provenance row."""
+        key = ", ".join(key_text(f"{provenance}.t{n}") for n in range(1, len(self.identity) + 1))
+        return f"kept.backfill = {self.recorded.id} AND kept.target_key = ARRAY[{key}]"
+
     def unchanged(self, provenance: str, target: str) -> str:
         """Write the condition that the target row is as we wrote it."""
         return f"COALESCE({stored_digest(self.recorded, self.target, provenance, target)} = {provenance}.digest, false)"
 
 
 def count_changed(conn: Connection, written: Written) -> int:
-    """Count rows we moved which the application changed since."""
+    """Count rows we moved which the application changed since; in place, of those that were written to."""
+    touched = f" JOIN migrator.before_image AS kept ON {written.kept('v')}" if written.in_place else ""
     return int(
         value(
             conn,
             f"SELECT count(*) FROM {written.recorded.provenance} AS v JOIN {written.target.relation.sql} AS t"
-            f" ON {written.same_row('v', 't')} WHERE v.kind = 'moved' AND NOT ({written.unchanged('v', 't')})",
+            f" ON {written.same_row('v', 't')}{touched}"
+            f" WHERE v.kind = 'moved' AND NOT ({written.unchanged('v', 't')})",
         )
     )
 
@@ -59,7 +69,8 @@ def count_changed(conn: Connection, written: Written) -> int:
 def count_cascades(conn: Connection, written: Written) -> list[tuple[str, int]]:
     """Count rows of other tables that hang on ours by ON DELETE CASCADE, SET NULL or SET DEFAULT."""
     found = []
-    for key in written.target.referenced_by:
+    moved = " AND ".join(["v.kind = 'moved'", *([written.unchanged("v", "t")] if written.handed_over else [])])
+    for key in () if written.in_place else written.target.referenced_by:
         if key.on_delete not in "cnd":
             continue
         pairs = zip(key.columns, key.referenced_columns, strict=True)
@@ -67,7 +78,7 @@ def count_cascades(conn: Connection, written: Written) -> list[tuple[str, int]]:
         number = value(
             conn,
             f"SELECT count(*) FROM {key.references.sql} AS child JOIN {written.target.relation.sql} AS t ON {same}"
-            f" JOIN {written.recorded.provenance} AS v ON {written.same_row('v', 't')} WHERE v.kind = 'moved'",
+            f" JOIN {written.recorded.provenance} AS v ON {written.same_row('v', 't')} WHERE {moved}",
         )
         if number:
             found.append((str(key.references), int(number)))
@@ -88,7 +99,7 @@ class Undo:
         """Delete batch by batch, newest Range or not; yields the provenance rows dealt with. Killed, it goes on."""
         line = Line(self.database)
         try:
-            kept = "SELECT DISTINCT jsonb_object_keys(filled) FROM migrator.before_image WHERE backfill = %s"
+            kept = "SELECT DISTINCT jsonb_object_keys(written) FROM migrator.before_image WHERE backfill = %s"
             filled = tuple(str(name) for (name,) in rows(line.conn, kept, (self.written.recorded.id,)))
             position: Key | None = None
             while True:
@@ -119,24 +130,44 @@ class Undo:
 
         return work.retrying(attempt)
 
-    def _restored(self, filled: tuple[str, ...]) -> str:
-        """Empty again the columns of an application's row that a merge completed, where they are as we wrote them."""
+    def _restored(self, filled: tuple[str, ...], ours: str) -> list[str]:
+        """Put back what stood in a row that was there: in place where the row is ours to write, merged by column."""
         written = self.written
-        names = [name for name in filled if written.target.column(name) is not None]
-        if not names:
-            return ""
-        key = ", ".join(key_text(f"b.t{n}") for n in range(1, len(written.identity) + 1))
-        kept = f"kept.backfill = {written.recorded.id} AND kept.target_key = ARRAY[{key}] AND b.kind = 'merged'"
-        emptied = ", ".join(
-            f"{quote(one)} = CASE WHEN t.{quote(one)}::text {EXACTLY} = kept.filled ->> {literal(one)} THEN NULL"
-            f" ELSE t.{quote(one)} END"
-            for one in names
-        )
-        return (
-            f"restored AS (UPDATE {written.target.relation.sql} AS t SET {emptied}"
-            f" FROM b, migrator.before_image AS kept WHERE {kept} AND {written.same_row('b', 't')}),\n"
-            f"unkept AS (DELETE FROM migrator.before_image AS kept USING b WHERE {kept}),\n"
-        )
+        columns = [column for name in filled if (column := written.target.column(name)) is not None]
+        if not columns:
+            return []
+        kept, kind = written.kept("b"), "moved" if written.in_place else "merged"
+        back = ", ".join(f"{quote(one.name)} = {self._before(one)}" for one in columns)
+        rows = f"{written.same_row('b', 't')} AND {ours}" if written.in_place else written.same_row("b", "t")
+        names = ", ".join(f"t.{quote(one.name)}" for one in written.identity)
+        return [
+            f"restored AS (UPDATE {written.target.relation.sql} AS t SET {back}"
+            f" FROM b, migrator.before_image AS kept WHERE {kept} AND b.kind = '{kind}' AND {rows} RETURNING {names})",
+            f"unkept AS (DELETE FROM migrator.before_image AS kept USING b"
+            f" WHERE {kept} AND {self._is_done(restored=True)})",
+        ]
+
+    def _before(self, column: TableColumn) -> str:
+        """Write what a column gets back: what stood there, unless another value than ours stands there now."""
+        name, now = literal(column.name), f"t.{quote(column.name)}"
+        held = f"kept.written ? {name}"
+        if not self.written.in_place:
+            held = f"{now}::text {EXACTLY} = kept.written ->> {name}"
+        return f"CASE WHEN {held} THEN (kept.before ->> {name})::{column.type.name} ELSE {now} END"
+
+    def _is_done(self, *, restored: bool) -> str:
+        """Write the condition that nothing of ours is left of a row of the batch."""
+        written = self.written
+        gone = ", ".join(f"b.t{n}" for n in range(1, len(written.identity) + 1))
+        done = [
+            "b.kind = 'merged'",
+            f"NOT EXISTS (SELECT FROM {written.target.relation.sql} AS t WHERE {written.same_row('b', 't')})",
+        ]
+        if written.in_place:
+            done.append(f"NOT EXISTS (SELECT FROM migrator.before_image AS kept WHERE {written.kept('b')})")
+        done += [f"({gone}) IN (SELECT * FROM restored)"] if written.in_place and restored else []
+        done += [] if written.in_place else [f"({gone}) IN (SELECT * FROM del)"]
+        return f"({' OR '.join(done)})"
 
     def _sql(self, position: Key | None, filled: tuple[str, ...]) -> str:
         """Write the statement of a batch: target rows and their provenance go together, or stay together."""
@@ -145,16 +176,25 @@ class Undo:
         keys = ", ".join(f"s{n}" for n in range(1, len(written.keys) + 1))
         same_key = " AND ".join(f"v.s{n} = b.s{n}" for n in range(1, len(written.keys) + 1))
         ours = "true" if self.lose_changed else written.unchanged("b", "t")
-        names = ", ".join(f"t.{quote(one.name)}" for one in written.identity)
-        gone = ", ".join(f"b.t{n}" for n in range(1, len(written.identity) + 1))
+        back = self._restored(filled, ours)
+        parts = [
+            *back,
+            f"forgotten AS (DELETE FROM {provenance} AS v USING b"
+            f" WHERE {same_key} AND {self._is_done(restored=bool(back))})",
+        ]
+        if not written.in_place:
+            names = ", ".join(f"t.{quote(one.name)}" for one in written.identity)
+            parts.insert(
+                0,
+                f"del AS (DELETE FROM {written.target.relation.sql} AS t USING b"
+                f" WHERE b.kind = 'moved' AND {written.same_row('b', 't')} AND {ours} RETURNING {names})",
+            )
+        body = ",\n".join(parts)
+        done = "restored" if written.in_place else "del"
         return f"""WITH b AS MATERIALIZED (SELECT walked.* FROM {provenance} AS walked WHERE {walked.after(position)}
   ORDER BY {keys} LIMIT {BATCH_ROWS}),
-del AS (DELETE FROM {written.target.relation.sql} AS t USING b
-  WHERE b.kind = 'moved' AND {written.same_row("b", "t")} AND {ours} RETURNING {names}),
-{self._restored(filled)}forgotten AS (DELETE FROM {provenance} AS v USING b WHERE {same_key} AND (b.kind = 'merged'
-  OR ({gone}) IN (SELECT * FROM del)
-  OR NOT EXISTS (SELECT FROM {written.target.relation.sql} AS t WHERE {written.same_row("b", "t")})) RETURNING 1)
-SELECT (SELECT count(*) FROM del),
+{body}
+SELECT {f"(SELECT count(*) FROM {done})" if back or not written.in_place else "0"},
   (SELECT ARRAY[{", ".join(f"{k}::text" for k in keys.split(", "))}] FROM b ORDER BY {_descending(keys)} LIMIT 1)"""
 
 

@@ -44,8 +44,9 @@ def drop(conn: Connection, backfill: int) -> None:
 
 
 def of_target(conn: Connection, target: str) -> list[str]:
-    """List the provenance tables of all backfills into one target."""
-    return [table(int(one)) for (one,) in rows(conn, "SELECT id FROM migrator.backfill WHERE target = %s", (target,))]
+    """List the provenance tables of all backfills into one target; what is written in place was there before."""
+    asked = "SELECT id FROM migrator.backfill WHERE target = %s AND source <> target"
+    return [table(int(one)) for (one,) in rows(conn, asked, (target,))]
 
 
 def count(conn: Connection, backfill: int) -> int:

@@ -6,10 +6,12 @@
 from migrator.model.backfill import Backfill
 from migrator.model.expressions import (
     array,
+    clock,
     column,
     constant,
     contains,
     defaulted,
+    derived_text,
     derived_uuid,
     discarded,
     elsewhere,
@@ -22,16 +24,19 @@ from migrator.model.expressions import (
     rules,
     sql,
 )
+from migrator.model.pace import pace
 from migrator.model.parameters import File, param
 
 __all__ = [
     "Backfill",
     "File",
     "array",
+    "clock",
     "column",
     "constant",
     "contains",
     "defaulted",
+    "derived_text",
     "derived_uuid",
     "discarded",
     "elsewhere",
@@ -40,6 +45,7 @@ __all__ = [
     "given",
     "lookup",
     "missing",
+    "pace",
     "param",
     "rule",
     "rules",

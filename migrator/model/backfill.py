@@ -9,6 +9,7 @@ from typing import Any
 
 from migrator.model.errors import ConfigurationError
 from migrator.model.expressions import Elsewhere, Expression, Given, Missing, Predicate, as_expression, walk
+from migrator.model.pace import Pace
 from migrator.model.parameters import Parameter
 
 Names = str | tuple[str, ...]
@@ -41,12 +42,15 @@ class Backfill:
     target column. `left_behind`: why a source column is not read.
     `volatile`: target columns that may differ between runs and are not compared. `only_if`: a Parameter of type bool;
     while it is not true, the change goes without this backfill.
+    Where source and target are one table, rows are written *in place*: `columns` are those that are written, and the
+    identity is the key. `handed_over`: what is written is an order to the application, whose row it is from then on.
+    `pace`: how many such orders may be open at once.
     """
 
     source: str
     key: Names
     target: str
-    identity: Names
+    identity: Names = ()
     columns: Mapping[str, Expression | Parameter | str]
     merge: Names = ()
     fill: Names = ()
@@ -55,6 +59,8 @@ class Backfill:
     left_behind: Mapping[str, str] = field(default_factory=dict)
     volatile: Names = ()
     only_if: Parameter | None = None
+    handed_over: bool = False
+    pace: Pace | None = None
     name: str = ""
     path: str = ""
     doc: str = ""
@@ -64,6 +70,8 @@ class Backfill:
         for name in ("key", "identity", "merge", "fill", "volatile"):
             value = getattr(self, name)
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        if self.in_place and not self.identity:
+            object.__setattr__(self, "identity", self.key)
         made = {name: as_expression(value) for name, value in self.columns.items()}
         object.__setattr__(self, "columns", MappingProxyType(made))
         faults = list(self._faults())
@@ -81,7 +89,8 @@ class Backfill:
             for part in self.parts()
             if not isinstance(part, Expression | Predicate | Elsewhere)
         ]
-        for name in ("identity", "merge", "fill", "volatile"):
+        found += self._faults_in_place() if self.in_place else []
+        for name in ("identity", "merge", "fill", "volatile")[1 if self.in_place else 0 :]:
             unknown = [one for one in getattr(self, name) if one not in self.columns]
             if unknown:
                 found.append(f"{name} names {', '.join(unknown)}, which columns does not fill.")
@@ -89,9 +98,26 @@ class Backfill:
             found.append("a column of identity or merge is there already and cannot be filled.")
         if set(self.identity) & set(self.volatile):
             found.append("a column of the identity cannot be volatile.")
+        if self.pace is not None and not isinstance(self.pace, Pace):
+            found.append("pace is none; write pace(at_most=…, open=sql(…)).")
         if self.only_if is not None and (not isinstance(self.only_if, Parameter) or self.only_if.kind is not bool):
             found.append("only_if is no parameter of type bool; write param(…, bool, default=False).")
         return found
+
+    def _faults_in_place(self) -> list[str]:
+        found = []
+        if self.identity != self.key:
+            found.append("in place the identity is the key; leave it out.")
+        if keys := [one for one in self.key if one in self.columns]:
+            found.append(f"columns names {', '.join(keys)}, the key, which is not written in place.")
+        if self.merge or self.fill:
+            found.append("in place there is nothing to merge with; leave merge and fill out.")
+        return found
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the rows of one table are written where they are."""
+        return bool(self.source) and self.source == self.target
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -143,10 +169,11 @@ class Backfill:
         tops: list[Any] = [*self.expressions.values(), *self.skip.values(), *self.quarantine.values()]
         return tuple(part for top in tops for part in walk(top))
 
-    def parameters(self) -> dict[str, Parameter]:
-        """Name the parameters which the definition reads, and the one that says whether it is wanted at all."""
+    def parameters(self, *, pacing: bool = True) -> dict[str, Parameter]:
+        """Name the parameters which the definition reads, and those that say whether and how fast it is wanted."""
         read = [part.parameter for part in self.parts() if isinstance(part, Given)]
-        return {one.name: one for one in ([*read, self.only_if] if self.only_if else read)}
+        paced = () if self.pace is None or not pacing else self.pace.parameters
+        return {one.name: one for one in (*read, *((self.only_if,) if self.only_if else ()), *paced)}
 
     def missing(self) -> dict[str, Missing]:
         """Name the columns that are left NULL for a reason."""
@@ -154,7 +181,7 @@ class Backfill:
 
     def facts(self) -> str:
         """Give the canonical text of the definition, from which its digest is made; names and places excluded."""
-        leave = {"name", "path", "doc", "columns"}
+        leave = {"name", "path", "doc", "columns", "pace", *(() if self.handed_over else ("handed_over",))}
         plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in leave}
         lines = [f"{name} = {dict(value) if isinstance(value, Mapping) else value!r}" for name, value in plain.items()]
         return "\n".join(lines + [f"{name}: {one!r}" for name, one in self.expressions.items()])

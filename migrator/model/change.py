@@ -82,8 +82,8 @@ class Change:
         return tuple(dict.fromkeys(one.target for one in self.backfills))
 
     def arguments_of(self, backfill: Backfill) -> Arguments:
-        """Give the arguments which one backfill reads."""
-        names = backfill.parameters()
+        """Give the arguments which one backfill reads; how fast it may go is none of them."""
+        names = backfill.parameters(pacing=False)
         return Arguments(
             scalars={name: one for name, one in self.arguments.scalars.items() if name in names},
             files={name: one for name, one in self.arguments.files.items() if name in names},

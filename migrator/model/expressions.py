@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from migrator.model.errors import ConfigurationError
 from migrator.model.parameters import File, Parameter
+
+SHORTEST_ID: Final = 12
+LONGEST_ID: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +159,29 @@ class Flagged:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class DerivedUuid:
     """A UUID version 8 made from the declared source name and the source key: the same key, the same id, for ever."""
+
+    salt: str = ""
+
+    def __repr__(self) -> str:
+        """Say it as a definition without a salt always did: its digest rests on that."""
+        return f"DerivedUuid({f'salt={self.salt!r}' if self.salt else ''})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivedText:
+    """A text id made like a derived UUID: a prefix, and so many digits of base 36."""
+
+    prefix: str
+    length: int
+    salt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The moment of writing, in UTC and milliseconds; only for columns that are not compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +237,8 @@ Expression: TypeAlias = (
     | Discarded
     | Flagged
     | DerivedUuid
+    | DerivedText
+    | Clock
     | Rules
 )
 
@@ -307,9 +332,28 @@ def contains(of: str | Expression, words: str) -> Contains:
     return Contains(as_expression(of), words)
 
 
-def derived_uuid() -> DerivedUuid:
-    """Derive the id from the source's name and key; see the glossary for its bytes."""
-    return DerivedUuid()
+def derived_uuid(*, salt: str = "") -> DerivedUuid:
+    """Derive the id from the source's name and key, and a salt where one row becomes several; see the glossary."""
+    return DerivedUuid(salt)
+
+
+def derived_text(*, prefix: str = "mg", length: int = 23, salt: str = "") -> DerivedText:
+    """Derive a text id as derived_uuid does: the prefix, and so many digits of base 36.
+
+    Raises ConfigurationError M110 for fewer digits than 12, by which ids could meet, or more than the digest gives.
+    """
+    if not SHORTEST_ID <= length <= LONGEST_ID:
+        raise ConfigurationError(
+            "M110",
+            f"derived_text() was given the length {length}.",
+            f"Take {SHORTEST_ID} to {LONGEST_ID} digits; 23 are as safe as a UUID.",
+        )
+    return DerivedText(prefix=prefix, length=length, salt=salt)
+
+
+def clock() -> Clock:
+    """Take the moment of writing, in UTC; only for a column that `volatile` names."""
+    return Clock()
 
 
 def rule(name: str, *, when: Predicate, value: str | Expression) -> Rule:

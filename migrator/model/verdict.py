@@ -36,7 +36,8 @@ class RowVerdict:
 class Comparison:
     """The proof of one backfill, row by row in both directions.
 
-    `counts` holds how many rows of each kind there are; `rows` names the first of them.
+    `counts` holds how many rows of each kind there are; `rows` names the first of them. `handed_over` counts rows that
+    are the application's since they were written, and are not compared.
     """
 
     backfill: str
@@ -47,6 +48,7 @@ class Comparison:
     rows: tuple[RowVerdict, ...]
     foreign: int
     seconds: float
+    handed_over: int = 0
 
     @property
     def proven(self) -> bool:

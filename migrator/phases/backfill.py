@@ -151,6 +151,8 @@ class CopyRows:
             target=target,
             keys=tuple(one for one in kept.columns if re.fullmatch(r"s\d+", one.name)),
             identity=tuple(column for name in self.backfill.identities if (column := target.column(name))),
+            in_place=self.backfill.in_place,
+            handed_over=self.backfill.handed_over,
         )
 
     def _explained(self, doing: str, run: Run) -> AbstractContextManager[None]:

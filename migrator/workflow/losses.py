@@ -133,7 +133,8 @@ def _loss(conn: Connection, relation: Relation, written: Sequence[Written], drop
     return Losses(
         target=str(relation),
         foreign=foreign,
-        changed=sum(undoing.count_changed(conn, one) for one in written),
+        # What was handed over is the application's, and no loss while its table stays.
+        changed=sum(undoing.count_changed(conn, one) for one in written if dropped is not None or not one.handed_over),
         cascades=cascades,
         examples=examples,
     )
@@ -152,7 +153,7 @@ def _foreign(conn: Connection, table: Table, written: Sequence[Written]) -> tupl
 
 
 def not_ours(written: Sequence[Written]) -> str:
-    """Write the condition that a row `t` is none that we inserted."""
+    """Write the condition that a row `t` is none that we inserted; what was written in place was there before."""
     return " AND ".join(
         [
             "true",
@@ -160,6 +161,7 @@ def not_ours(written: Sequence[Written]) -> str:
                 f"NOT EXISTS (SELECT FROM {one.recorded.provenance} AS v"
                 f" WHERE v.kind = 'moved' AND {one.same_row('v', 't')})"
                 for one in written
+                if not one.in_place
             ),
         ]
     )

@@ -13,6 +13,7 @@ from migrator.database.ddl import beside_made
 from migrator.database.revisions import tables_made
 from migrator.database.session import execute, rows
 from migrator.database.shape import ShapeUnavailable, copy_schema
+from migrator.engine.prepare import target_relation
 from migrator.model.anatomy import Anatomy, Beside, Declaration
 from migrator.model.errors import MigratorError, ServerError
 from migrator.model.names import Relation, literal
@@ -32,18 +33,21 @@ _TABLES = (
 class Declared:
     """The tables that revisions will make, by revision; `reason` says why they are not known.
 
-    `whole` is everything that revisions declare whose tables are there already, wholly or in part.
+    `whole` is everything that revisions declare whose tables are there already, wholly or in part; `altered` are the
+    targets that were there and get other columns, as they will be.
     """
 
     by_revision: Mapping[str, tuple[Table, ...]] = field(default_factory=dict)
     whole: Mapping[str, Declaration] = field(default_factory=dict)
+    altered: Mapping[Relation, Table] = field(default_factory=dict)
     reason: str = ""
     refused: MigratorError | None = None
 
     @property
     def shapes(self) -> dict[Relation, Table]:
         """The tables by name."""
-        return {table.relation: table for tables in self.by_revision.values() for table in tables}
+        made = {table.relation: table for tables in self.by_revision.values() for table in tables}
+        return {**made, **self.altered}
 
 
 def declare(desk: Desk, applied: frozenset[str], major: int) -> Declared:
@@ -78,6 +82,7 @@ def _on(desk: Desk, url: str, applied: frozenset[str], major: int) -> Declared:
     seen = _Seen()
     try:
         _stamp(scratch, [one.id for one in chain if one.id in applied])
+        before = _targets(desk, scratch)
         for info in chain:
             if info.id not in applied:
                 seen.by_revision[info.id] = _made_by(desk, scratch, info.id, seen)
@@ -85,9 +90,23 @@ def _on(desk: Desk, url: str, applied: frozenset[str], major: int) -> Declared:
             with scratch.connect() as conn:
                 final = anatomies(conn)
             seen.whole.update({name: _with_final(one, final) for name, one in seen.whole.items()})
+        after = _targets(desk, scratch)
     except MigratorError as error:
         return Declared(by_revision=seen.by_revision, whole=seen.whole, reason=error.what, refused=error)
-    return Declared(by_revision=seen.by_revision, whole=seen.whole)
+    altered = {name: one for name, one in after.items() if name in before and _columns(one) != _columns(before[name])}
+    return Declared(by_revision=seen.by_revision, whole=seen.whole, altered=altered)
+
+
+def _targets(desk: Desk, scratch: Database) -> dict[Relation, Table]:
+    """Look at those targets that are there."""
+    with scratch.connect() as conn:
+        return inventory.tables(
+            conn, {target_relation(conn, one, scratch.search_path) for one in desk.change.backfills}
+        )
+
+
+def _columns(table: Table) -> list[tuple[str, str, tuple[str, ...], bool]]:
+    return [(one.name, one.type.name, one.type.labels, one.not_null) for one in table.columns]
 
 
 @dataclass(frozen=True, slots=True)

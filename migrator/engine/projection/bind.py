@@ -53,6 +53,11 @@ def catalog_of(conn: Connection) -> Catalog:
         here = target if target.builtin else known(target.name)
         return context(source.oid, here.oid) if here and source.oid and here.oid else None
 
+    def exists(wanted: TypeOf) -> bool:
+        """Say whether the type is known here by now, an enum with all its words."""
+        here = wanted if wanted.builtin else known(wanted.name)
+        return here is not None and set(wanted.labels) <= set(here.labels)
+
     def volatile(names: Collection[str]) -> set[str]:
         """List the names all of whose functions are volatile."""
         found = rows(
@@ -66,7 +71,7 @@ def catalog_of(conn: Connection) -> Catalog:
         describe=describe,
         plan=plan,
         cast_context=context_of,
-        type_exists=lambda wanted: wanted.builtin or known(wanted.name) is not None,
+        type_exists=exists,
         volatile=volatile,
         input_check=_input_check(conn),
     )

@@ -121,7 +121,22 @@ class _Compiler:
                     f"the fragment {part.text.strip()!r} reads {', '.join(sorted(reads))}: it can differ between runs.",
                     "Use only what the source row says; a fixed value belongs in a parameter.",
                 )
+        for name in self._misread_clocks():
+            self.faults.add("M120", f"{name} reads the clock.", "clock() is only for columns that volatile names.")
         self.faults.raise_if_any()
+
+    def _misread_clocks(self) -> list[str]:
+        """Name the rules, and the columns that are compared, which read the clock."""
+        backfill = self.backfill
+        compared = {
+            f'column "{name}"': made for name, made in backfill.expressions.items() if name in backfill.compared
+        }
+        rules = {f"rule {name}": when for name, when in (*backfill.skip.items(), *backfill.quarantine.items())}
+        return [
+            name
+            for name, made in {**compared, **rules}.items()
+            if any(isinstance(one, ex.Clock) for one in ex.walk(made))
+        ]
 
     def _bare(self, fragment: ex.Sql) -> str:
         """Write a fragment with the values of its parameters; expressions in it are parts of their own."""
@@ -159,7 +174,8 @@ class _Compiler:
 
     def _ask(self, values: list[str]) -> str:
         steps = "\n".join(self.translator.steps_without_rules())
-        return f"SELECT {', '.join(values)}\nFROM {self.source.relation.sql} AS {self.translator.alias}\n{steps}"
+        reads = self.subject.reads or self.source.relation.sql
+        return f"SELECT {', '.join(values)}\nFROM {reads} AS {self.translator.alias}\n{steps}"
 
     def _describe_one(self, label: str, text: str) -> TypeOf:
         try:
@@ -227,6 +243,7 @@ class _Compiler:
             mark_names=tuple(self.marks),
             raw_steps=tuple(self.translator.steps),
             target_exists=self.subject.target_exists,
+            reads=self.subject.reads,
             left_unread=self._left_unread(),
         )
 
@@ -307,6 +324,8 @@ class _Compiler:
         return f"{own} || array_remove(ARRAY[{', '.join(elements)}]::smallint[], NULL)"
 
     def _left_unread(self) -> tuple[str, ...]:
+        if self.backfill.in_place:  # what is not written stays where it is
+            return ()
         read = set(self.backfill.keys) | set(self.backfill.left_behind)
         for part in self.backfill.parts():
             if isinstance(part, ex.Column):

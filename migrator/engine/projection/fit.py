@@ -34,6 +34,7 @@ class Subject:
     arguments: Arguments = field(default_factory=Arguments)
     stored_for: str | None = None
     unready: frozenset[Relation] = frozenset()
+    reads: str = ""  # where the source's rows are read, as SQL, where that is not the source itself
 
 
 @dataclass(slots=True)
@@ -69,7 +70,13 @@ def check_fit(subject: Subject, faults: Faults) -> None:
             faults.add("M113", f'{source.relation} has no column "{name}".', _did_you_mean(name, source))
     for name in backfill.columns:
         _check_target_column(name, target, faults)
-    for column in target.columns:
+    if source.relation == target.relation and not backfill.in_place:
+        faults.add(
+            "M145",
+            f"{backfill.source} and {backfill.target} are one table.",
+            f'Where its rows are to be written in place, write source="{backfill.source}", target="{backfill.source}".',
+        )
+    for column in () if backfill.in_place else target.columns:
         if column.not_null and not column.fills_itself and column.name not in backfill.columns:
             faults.add(
                 "M107",

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from migrator.model.backfill import Backfill
-from migrator.model.expressions import Column, DerivedUuid
+from migrator.model.expressions import Column, DerivedText, DerivedUuid
 from migrator.model.names import Relation, ours, quote
 from migrator.model.tables import ForeignKey, Table, TableColumn, Unique
 
@@ -68,9 +68,17 @@ def uniques(backfill: Backfill, target: Table, *, exists: bool) -> Iterator[Fore
             continue
         if exists:
             same = " AND ".join(f"{holder}.{quote(name)} = {alias}.{quote(name)}" for name in one.columns)
-            other = " OR ".join(f"{holder}.{quote(name)} <> {alias}.{quote(name)}" for name in backfill.identities)
+            other = " OR ".join(
+                f"{holder}.{quote(name)} <> {alias}.{_identity(backfill, n)}"
+                for n, name in enumerate(backfill.identities, 1)
+            )
             when = f"EXISTS (SELECT FROM {target.relation.sql} AS {holder} WHERE {same} AND ({other}))"
             yield Foretold(f"{', '.join(one.columns)}: another row holds this value", when)
+
+
+def _identity(backfill: Backfill, n: int) -> str:
+    """Name the n-th column of the identity in the cast row: in place it is the key, which is not written."""
+    return ours(f"k{n}") if backfill.in_place else quote(backfill.identities[n - 1])
 
 
 def contested(backfill: Backfill, source: Table, target: Table) -> tuple[Unique, ...]:
@@ -88,7 +96,7 @@ def _told_apart(backfill: Backfill, source: Table, target: Table, unique: Unique
     copied = set()
     for name in unique.columns:
         made = backfill.expressions[name]
-        if isinstance(made, DerivedUuid):
+        if isinstance(made, DerivedUuid | DerivedText):
             return True
         here, there = source.column(made.name) if isinstance(made, Column) else None, target.column(name)
         if here is not None and there is not None and _keeps_apart(here, there):

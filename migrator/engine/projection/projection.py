@@ -61,6 +61,7 @@ class Projection:
     target_exists: bool
     provenances: tuple[str, ...] = ()
     excluding: str = "true"
+    reads: str = ""
     left_unread: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -86,15 +87,15 @@ class Projection:
 
     @property
     def recognised(self) -> tuple[TableColumn, ...]:
-        """The target columns that are compared of a merged row: merge, or else identity."""
-        names = self.backfill.merges or self.backfill.identities
+        """The target columns that are compared of a merged row: merge, or else identity; in place nothing merges."""
+        names = () if self.backfill.in_place else self.backfill.merges or self.backfill.identities
         return tuple(self._known(self.target, name) for name in names)
 
     @property
     def finds_out_by_inserting(self) -> bool:
         """Whether a plain insert fails where a row of the application is in the way, so that none need be looked up."""
         merges = self.backfill.merges
-        return not merges or self.target.unique_over(merges) is not None
+        return not self.backfill.in_place and (not merges or self.target.unique_over(merges) is not None)
 
     @property
     def source_alias(self) -> str:
@@ -110,6 +111,12 @@ class Projection:
         """List the columns that hold the identity of the row merged into, quoted."""
         prefix = f"{of}." if of else ""
         return [f"{prefix}{quote(f'{INTO}{n}')}" for n in range(1, len(self.identity) + 1)]
+
+    def identity_columns(self, of: str) -> list[str]:
+        """List the columns that hold the target identity, quoted: in place it is the key, which is not written."""
+        if self.backfill.in_place:
+            return self.key_columns(of)
+        return [f"{of}.{quote(one.name)}" for one in self.identity]
 
     def source_keys(self, of: str) -> list[str]:
         """List the key columns as the source has them, quoted."""
@@ -131,7 +138,7 @@ class Projection:
         once rows are in the target, the target itself tells.
         """
         alias = quote(self.target.relation.name)
-        merging = merging and self.target_exists
+        merging = merging and self.target_exists and not self.backfill.in_place
         joins = " ".join(self._merge_joins(alias)) if merging else ""
         joins += " ".join(self._twin(one, alias) for one in self.contested) if foretelling else ""
         into = self._into(merging)
@@ -157,7 +164,7 @@ class Projection:
         keys = [f"{alias}.{quote(one.name)} AS {quote(f'{KEY}{number}')}" for number, one in enumerate(self.keys, 1)]
         values = [f"{text} AS {quote(name)}" for name, text in self.raw_values]
         steps = "\n  ".join(self.raw_steps)
-        rows = f"{self.source.relation.sql} AS {alias}"
+        rows = f"{self.reads or self.source.relation.sql} AS {alias}"
         where = " AND ".join(one for one in (where, self.excluding) if one != "true")
         if where:  # rows under the condition first, so that no expression meets another row
             rows = f"(SELECT * FROM {rows} WHERE {where} OFFSET 0) AS {alias}"

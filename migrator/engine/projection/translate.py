@@ -18,6 +18,7 @@ from migrator.model.tables import Table
 
 NAMESPACE = bytes.fromhex("8f5d0d1f5ae04c1cb2f0c1b9a2a4a5e1")
 DECIDED = ours("decided")
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(slots=True)
@@ -68,8 +69,12 @@ class Translator:
                 return self._array(expression)
             case ex.Defaulted() | ex.Estimated() | ex.Discarded() | ex.Flagged():
                 return self._flagged(expression)
-            case ex.DerivedUuid():
-                return self._derived_uuid()
+            case ex.DerivedUuid(salt):
+                return self._derived_uuid(salt)
+            case ex.DerivedText(prefix=prefix, length=length, salt=salt):
+                return self._derived_text(prefix, length, salt)
+            case ex.Clock():
+                return Piece("date_trunc('milliseconds', timezone('UTC', statement_timestamp()))")
             case ex.Rules():
                 return self._rules(expression)
 
@@ -235,21 +240,33 @@ class Translator:
                 mark = Mark(reason, f"{self.condition(when)} AND ({of.sql}) IS NOT NULL")
         return Piece(made.sql, made.faults, (*of.marks, mark), made.exact)
 
-    def _derived_uuid(self) -> Piece:
-        if "uuid" not in self._shared:
-            alias = quote(f"~migrator id{len(self.steps)}")
-            made = self.guarded(f"encode(sha256({self._identity_bytes()}), 'hex')")
-            self.steps.append(f"CROSS JOIN LATERAL (SELECT {made} AS {ours('hex')} OFFSET 0) {alias}")
-            self._shared["uuid"] = f"{alias}.{ours('hex')}"
-        digits = self._shared["uuid"]
+    def _derived_uuid(self, salt: str) -> Piece:
+        digits = self._derived("id", salt, "encode({}, 'hex')")
         variant = f"translate(substr({digits}, 17, 1), '0123456789abcdef', '89ab89ab89ab89ab')"
         parts = [f"substr({digits}, 1, 12)", "'8'", f"substr({digits}, 14, 3)", variant, f"substr({digits}, 18, 15)"]
         return Piece(f"({' || '.join(parts)})::uuid")
 
-    def _identity_bytes(self) -> str:
+    def _derived_text(self, prefix: str, length: int, salt: str) -> Piece:
+        digest = self._derived("digits", salt, "{}")
+        digits = [f"substr('{DIGITS}', get_byte({digest}, {n}) % 36 + 1, 1)" for n in range(length)]
+        return Piece(f"({' || '.join([literal(prefix), *digits])})")
+
+    def _derived(self, word: str, salt: str, form: str) -> str:
+        """Compute what an id is made of, once for each salt."""
+        if (word, salt) not in self._shared:
+            alias = quote(f"~migrator {word}{len(self.steps)}")
+            made = self.guarded(form.format(f"sha256({self._identity_bytes(salt)})"))
+            self.steps.append(f"CROSS JOIN LATERAL (SELECT {made} AS {ours('hex')} OFFSET 0) {alias}")
+            self._shared[word, salt] = f"{alias}.{ours('hex')}"
+        return self._shared[word, salt]
+
+    def _identity_bytes(self, salt: str) -> str:
         name = self.declared_source.encode()
         prefix = NAMESPACE + len(name).to_bytes(4, "big") + name
-        return " || ".join([f"'\\x{prefix.hex()}'::bytea", *(_sized(f"({self.key(one)})::text") for one in self.keys)])
+        parts = [f"'\\x{prefix.hex()}'::bytea", *(_sized(f"({self.key(one)})::text") for one in self.keys)]
+        if salt:
+            parts.append(f"'\\x{(len(salt.encode()).to_bytes(4, 'big') + salt.encode()).hex()}'::bytea")
+        return " || ".join(parts)
 
     def _rules_step(self, tried: ex.Rules) -> str:
         if tried not in self._rule_marks:

@@ -1,0 +1,151 @@
+"""In place: rows of a live table are written where they are, proven, and put back as they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from migrator.model.errors import RefusedError
+from migrator.model.step import Phase, State
+from migrator.workflow import undoing, use_cases
+from migrator.workflow.desk import Desk
+from tests.support.projects import back, check, execute, make_project, rows_of, run, settle, silent, terms
+
+SOURCE = """
+CREATE TYPE "JobStatus" AS ENUM ('PENDING', 'RUNNING', 'COMPLETED');
+CREATE TABLE "Job" (
+    "id" text PRIMARY KEY, "status" text NOT NULL, "payload" text, "updatedAt" timestamp(3) NOT NULL DEFAULT '2026-01-01');
+INSERT INTO "Job" VALUES ('a', 'PENDING', 'x'), ('b', 'completed ', 'y'), ('c', 'DONE', NULL), ('d', 'RUNNING', 'z'),
+    ('e', 'off', 'left alone');
+ALTER TABLE "Job" ENABLE ROW LEVEL SECURITY
+"""
+UP = 'ALTER TABLE "Job" ADD COLUMN "status_new" "JobStatus", ADD COLUMN "at" timestamp(3), ADD COLUMN "size" int DEFAULT 0'
+DOWN = 'ALTER TABLE "Job" DROP COLUMN "status_new", DROP COLUMN "at", DROP COLUMN "size"'
+FILL = """
+backfill = Backfill(
+    source="Job", key="id", target="Job",
+    skip={"switched off": sql("status = 'off'")},
+    columns={
+        "status_new": lookup(
+            sql("upper(btrim(status))"), {"PENDING": "PENDING", "RUNNING": "RUNNING", "COMPLETED": "COMPLETED"}),
+        "at": sql('"updatedAt" + interval \\'1 s\\''),
+        "size": sql("length(payload)"),
+    },
+)
+"""
+SEEN = 'SELECT id, status, status_new::text, at::text, size FROM "Job" ORDER BY id'
+MOMENT = "2026-01-01 00:00:01"
+WRITTEN = [
+    ("a", "PENDING", "PENDING", MOMENT, 1),
+    ("b", "completed ", "COMPLETED", MOMENT, 1),
+    ("c", "DONE", None, None, 0),
+    ("d", "RUNNING", "RUNNING", MOMENT, 1),
+    ("e", "off", None, None, 0),
+]
+
+
+def filling(tmp_path: Path, url: str, **more: object) -> Desk:
+    """Make the table and a project that fills three columns which its own revision adds."""
+    execute(url, SOURCE)
+    return make_project(tmp_path, url, ddl_up=UP, ddl_down=DOWN, backfills={"fill": FILL}, **more)
+
+
+def apply(desk: Desk) -> object:
+    """Apply to the end."""
+    settle(desk.database.url)
+    return use_cases.apply(desk, listen=silent)
+
+
+def test_columns_that_the_change_adds_are_filled_there_back_and_there_again(database: str, tmp_path: Path) -> None:
+    """Foretold before expand, written, proven, put back, and written again; other columns and rows are as they were."""
+    desk = filling(tmp_path, database)
+    was = rows_of(database, 'SELECT * FROM "Job" ORDER BY id')
+    foretold = {("moved", ""): 3, ("skipped", "switched off"): 1, ("quarantined", "status_new: unknown word"): 1}
+    assert foretold == terms(desk, "fill", planned=True)
+    report = apply(desk)
+    assert WRITTEN == rows_of(database, SEEN)
+    assert foretold == terms(desk, "fill")
+    assert [(0, {})] == [(one.foreign, one.counts) for one in report.comparisons]
+    execute(database, "DELETE FROM \"Job\" WHERE id = 'c'")  # the quarantined one
+    assert apply(desk).proven
+    assert apply(desk).nothing_done
+    for phase in (Phase.EXPAND, None):
+        back(desk, to=phase)
+        assert [(0,)] == rows_of(database, "SELECT count(*) FROM migrator.before_image")
+        assert apply(desk).proven
+    back(desk)
+    assert [one for one in was if one[0] != "c"] == rows_of(database, 'SELECT * FROM "Job" ORDER BY id')
+
+
+REPAIR = """
+backfill = Backfill(
+    source="Job", key="id", target="Job",
+    skip={"not running": sql("status <> 'RUNNING'")},
+    columns={"status": sql("CASE status WHEN 'RUNNING' THEN 'PENDING' ELSE 'never' END"), "payload": missing("spent")},
+)
+"""
+NOW = 'SELECT id, status, payload FROM "Job" ORDER BY id'
+REPAIRED = [("a", "PENDING", "x"), ("d", "PENDING", None), ("f", "PENDING", None)]
+
+
+def repairing(tmp_path: Path, url: str, **more: object) -> Desk:
+    """Make the table with two running jobs, and a project that writes what it reads."""
+    execute(url, SOURCE)
+    execute(url, "DELETE FROM \"Job\" WHERE id NOT IN ('a', 'd'); INSERT INTO \"Job\" VALUES ('f', 'RUNNING', 'w')")
+    return make_project(tmp_path, url, ddl_up="SELECT", ddl_down="SELECT 1", backfills={"repair": REPAIR}, **more)
+
+
+def test_a_definition_may_read_what_it_writes(database: str, tmp_path: Path) -> None:
+    """It sees every row as it was before: nothing is written twice, and the proof and the Balance hold."""
+    desk = repairing(tmp_path, database)
+    assert apply(desk).proven
+    assert REPAIRED == rows_of(database, NOW)
+    assert {("moved", ""): 2, ("skipped", "not running"): 1} == terms(desk, "repair")
+    assert apply(desk).nothing_done
+    # A row that holds the values already, by the application's hand, is moved and not touched.
+    back(desk, to=Phase.EXPAND)
+    assert ("d", "RUNNING", "z") in rows_of(database, NOW)
+
+
+def test_what_the_application_changed_since_is_counted_kept_or_lost_by_name(database: str, tmp_path: Path) -> None:
+    """A written column that was changed is a loss; another column is not, and a deleted row is forgotten."""
+    desk = repairing(tmp_path, database)
+    apply(desk)
+    execute(database, "UPDATE \"Job\" SET \"updatedAt\" = '2026-02-02' WHERE id = 'd'")
+    assert [0] == [one.rows for one in undoing.losses(desk)]
+    execute(database, "UPDATE \"Job\" SET payload = 'mine' WHERE id = 'd'; DELETE FROM \"Job\" WHERE id = 'f'")
+    (found,) = check(desk).comparisons
+    assert {"altered": 1} == dict(found.counts)
+    assert ["payload"] == [one.column for one in found.rows[0].columns]
+    assert {("moved", ""): 1, ("skipped", "not running"): 1} == terms(desk, "repair")
+    with pytest.raises(RefusedError, match="1 row of Job: 1 changed by it since"):
+        back(desk)
+    back(desk, to=Phase.EXPAND, keep_new=True)
+    assert [("a", "PENDING", "x"), ("d", "PENDING", "mine")] == rows_of(database, NOW)
+    execute(database, "UPDATE \"Job\" SET status = 'RUNNING'")
+    apply(desk)
+    execute(database, "UPDATE \"Job\" SET status = 'gone on' WHERE id = 'd'")
+    back(desk, lose=["1 row of Job"])
+    assert [("a", "RUNNING", "x"), ("d", "RUNNING", "mine")] == rows_of(database, NOW)
+
+
+def test_a_row_is_brought_up_to_date_where_it_is_still_ours(database: str, tmp_path: Path) -> None:
+    """A source column that changed is followed; what stood there first is what comes back; rows already right too."""
+    desk = filling(tmp_path, database)
+    run(desk, to=Phase.EXPAND)
+    execute(database, f"DELETE FROM \"Job\" WHERE id = 'c'; UPDATE \"Job\" SET size = 9 WHERE id = 'a'")
+    right = f"UPDATE \"Job\" SET status_new = 'RUNNING', at = '{MOMENT}', size = 1 WHERE id = 'd'"
+    execute(database, right)
+    apply(desk)
+    assert [(2,)] == rows_of(database, "SELECT count(*) FROM migrator.before_image")
+    execute(database, "UPDATE \"Job\" SET status = 'completed' WHERE id IN ('a', 'd')")
+    assert {"stale": 2} == dict(check(desk).comparisons[0].counts)
+    assert apply(desk).proven
+    assert [("a", "COMPLETED"), ("d", "COMPLETED")] == rows_of(
+        database, "SELECT id, status_new::text FROM \"Job\" WHERE id IN ('a', 'd') ORDER BY id"
+    )
+    back(desk, to=Phase.EXPAND)
+    assert [("a", None, 9), ("d", "RUNNING", 1)] == rows_of(
+        database, "SELECT id, status_new::text, size FROM \"Job\" WHERE id IN ('a', 'd') ORDER BY id"
+    )
