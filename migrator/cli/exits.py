@@ -3,7 +3,7 @@
 0    done, or nothing to do
 1    failed; the same command may be run again
 2    what was asked for or configured cannot be
-3    work is pending (`plan --exit-code`)
+3    work is pending (`plan --exit-code`), or rows wait until there is room for them
 4    not proven
 5    refused by a guard or by the lease; nothing was changed
 130  interrupted by Ctrl-C or SIGTERM; the state is safe
@@ -40,10 +40,12 @@ COMMAND_LINE: Final = "M100"
 
 
 def of_report(report: Report) -> int:
-    """Give the exit code of a Report: what is claimed must be proven, and every Balance closes."""
+    """Give the exit code of a Report: what is claimed must be proven, every Balance closes, and no row waits."""
     open_balance = not closed(report.balances, report.sources)
     unproven = report.proven is False or not all(one.proven for one in report.comparisons)
-    return NOT_PROVEN if open_balance or unproven else DONE
+    if open_balance or unproven:
+        return NOT_PROVEN
+    return PENDING if report.waiting else DONE
 
 
 def of_plan(plan: Plan, *, tell_pending: bool = False) -> int:

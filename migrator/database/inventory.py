@@ -115,7 +115,9 @@ def _foreign_keys(mine: str, theirs: str) -> str:
 
 _TRIGGERS = """(SELECT json_agg(json_build_object('name', g.tgname, 'definition',
     pg_get_triggerdef(g.oid),
-    'on_insert', (g.tgtype & 4) <> 0, 'before', (g.tgtype & 2) <> 0) ORDER BY g.tgname)
+    'on_insert', (g.tgtype & 4) <> 0, 'on_update', (g.tgtype & 16) <> 0, 'before', (g.tgtype & 2) <> 0,
+    'update_of', (SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
+                  WHERE a.attrelid = c.oid AND a.attnum = ANY (g.tgattr::int2[]))) ORDER BY g.tgname)
     FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid
     WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled <> 'D'
       AND f.pronamespace IS DISTINCT FROM to_regnamespace('migrator'))"""
@@ -178,7 +180,9 @@ def _table(said: dict[str, Any]) -> Table:
         checks=tuple(Check(**_with_tuples(one)) for one in said["checks"] or ()),
         foreign_keys=tuple(_foreign_key(one) for one in said["foreign_keys"] or ()),
         referenced_by=tuple(_foreign_key(one) for one in said["referenced_by"] or ()),
-        triggers=tuple(Trigger(**one) for one in said["triggers"] or ()),
+        triggers=tuple(
+            Trigger(**{**one, "update_of": tuple(one["update_of"] or ())}) for one in said["triggers"] or ()
+        ),
         indexes=tuple(said["indexes"] or ()),
         rules=tuple(said["rules"] or ()),
         heirs=tuple(said["heirs"] or ()),

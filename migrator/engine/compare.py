@@ -62,7 +62,6 @@ class Compare:
             counts.update(one.kind for one in verdicts)
             found += verdicts[: max(0, self.show - len(found))]
             self.progress(read)
-        given = self._given(conn)
         foreign, strangers = self._foreign_rows(conn)
         counts.update(one.kind for one in strangers)
         found += strangers[: max(0, self.show - len(found))]
@@ -71,11 +70,11 @@ class Compare:
             backfill=projection.backfill.name,
             source=str(projection.source.relation),
             target=str(projection.target.relation),
-            compared=max(0, compared - given),
+            compared=compared,
             counts={kind: counts[kind] for kind in _KINDS if counts[kind]},
             rows=tuple(self._with_columns(conn, one) for one in found),
             foreign=foreign,
-            handed_over=given,
+            handed_over=self._handed_over(conn),
             seconds=time.monotonic() - begun,
         )
 
@@ -83,7 +82,7 @@ class Compare:
     def _projection(self) -> Projection:
         return self.writing.projection
 
-    def _given(self, conn: Connection) -> int:
+    def _handed_over(self, conn: Connection) -> int:
         """Count the rows that were handed over to the application, which are not compared."""
         if not self._projection.backfill.handed_over:
             return 0
@@ -142,6 +141,7 @@ class Compare:
         target_key = ", ".join(key_text(f"walked.t{number}") for number in range(1, len(projection.identity) + 1))
         held = f"held.backfill = {recorded.id} AND held.source_key = ARRAY[{', '.join(key_text(k) for k in keys)}]"
         recognised = digest(projection.recognised, of="whole", by=likeness)
+        ours = f" WHERE NOT EXISTS (SELECT FROM walked WHERE {on})" if projection.backfill.handed_over else ""
         fills = "".join(f", {quote(name)}" for name in projection.backfill.fills)
         return f"""WITH p AS MATERIALIZED (
   SELECT {", ".join(projection.key_columns())}, {quote(CODE)}, {quote(DIGEST)}, {recognised} AS {RECOGNISED}{fills}
@@ -152,7 +152,7 @@ judged AS (SELECT {self._kind()} AS kind, ARRAY[{source_key}] AS source_key, ARR
   FROM p FULL JOIN walked ON {on}
   LEFT JOIN {projection.target.relation.sql} AS t ON {identity}
   LEFT JOIN held ON {held}{self._filled_join()})
-SELECT NULL::text, NULL::text[], NULL::text[], (SELECT count(*) FROM p)
+SELECT NULL::text, NULL::text[], NULL::text[], (SELECT count(*) FROM p{ours})
 UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NOT NULL"""
 
     def _kind(self) -> str:

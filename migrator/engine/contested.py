@@ -23,6 +23,13 @@ from migrator.ledger import lease
 LOCK_SPACE: Final = 0x6D69  # advisory locks of backfills: (this, backfill id)
 ATTEMPTS: Final = 2  # for a contested key, before it is quarantined
 SUPPRESSED: Final = "the insert is suppressed by a trigger or a rule of the target"
+UPDATE_SUPPRESSED: Final = "the update is suppressed by a trigger of the table"
+
+
+def contested_keys(conn: Connection, backfill: int) -> list[Key]:
+    """List the keys of a backfill that must be decided again."""
+    asked = "SELECT DISTINCT source_key FROM migrator.change_log WHERE backfill = %s"
+    return [tuple(str(part) for part in key) for (key,) in rows(conn, asked, (backfill,))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +41,8 @@ class Drain:
 
     def run(self, line: Line) -> Iterator[Counts]:
         """Decide every logged key, as often as it takes."""
-        asked = "SELECT DISTINCT source_key FROM migrator.change_log WHERE backfill = %s"
         for _ in range(ATTEMPTS + 1):
-            keys = [tuple(str(part) for part in key) for (key,) in rows(line.conn, asked, (self._id,))]
-            for key in keys:
+            for key in contested_keys(line.conn, self._id):
                 yield self._decide(line, key)
 
     @property
@@ -61,7 +66,9 @@ class Drain:
         if tried is None:
             return Counts()
         if tried > ATTEMPTS:
-            swallowed = Blame(key=key, reason=SUPPRESSED, message="inserted, and not returned")
+            in_place = self.writing.projection.backfill.in_place
+            reason = UPDATE_SUPPRESSED if in_place else SUPPRESSED
+            swallowed = Blame(key=key, reason=reason, message="written, and not returned")
             execute(conn, self.writing.held([swallowed]))
             return Counts(quarantined=1)
         if self.writing.projection.backfill.in_place:

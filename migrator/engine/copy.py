@@ -19,10 +19,11 @@ from migrator.database.connect import Connection, Database
 from migrator.database.failures import Failure, SqlError
 from migrator.database.session import execute, one, rows, value
 from migrator.engine.blame import Blame, blame
-from migrator.engine.contested import LOCK_SPACE, Drain
+from migrator.engine.contested import LOCK_SPACE, Drain, contested_keys
 from migrator.engine.counts import Counts, counted
 from migrator.engine.inplace import forget_deleted
-from migrator.engine.ranges import plan_ranges
+from migrator.engine.pacing import FullError, OvershotError, Pacing, end_within
+from migrator.engine.ranges import Key, plan_ranges
 from migrator.engine.scout import Scouted, scout
 from migrator.engine.statements import Writing
 from migrator.engine.work import Line, Work
@@ -58,7 +59,9 @@ class Copy:
     lease: Lease
     writing: Writing
     settings: Settings
+    pacing: Pacing | None = None
     stop: Event = field(default_factory=Event)
+    full: Event = field(default_factory=Event)  # whether the copy ended because there was no room for more
 
     def run(self) -> Iterator[Counts]:
         """Copy all open Ranges, then what is found behind them; yields the counts of each batch.
@@ -66,6 +69,12 @@ class Copy:
         Raises RefusedError M404 at the quarantine limit and M402 when the lease was lost, WorldError M301 when a lock
         is not got; other faults of the world pass as SqlError. In every case the next run goes on from here.
         """
+        try:
+            yield from self._run()
+        except FullError:
+            self.full.set()
+
+    def _run(self) -> Iterator[Counts]:
         with self._line() as line:
             self._plan(line)
             self._forget_deleted(line)
@@ -107,6 +116,8 @@ class Copy:
         )
 
     def _drain(self, line: Line) -> Iterator[Counts]:
+        if self.pacing is not None and contested_keys(line.conn, self._id):
+            self.pacing.room(line.conn)
         return Drain(work=self._work, writing=self.writing).run(line)
 
     def _plan(self, line: Line) -> None:
@@ -147,7 +158,9 @@ class Copy:
         The Projection knows of plain unique keys; partial ones, expressions and exclusion constraints are the server's.
         """
         projection = self.writing.projection
-        return bool(projection.contested) or bool(
+        if self.pacing is not None or projection.contested:
+            return True
+        return bool(
             value(
                 line.conn,
                 "SELECT EXISTS (SELECT FROM pg_catalog.pg_index WHERE indrelid ="
@@ -234,7 +247,7 @@ class Copy:
                 here = self._enter(conn, one_range.id)
                 if here is None:
                     return None
-                hi = self.writing.keyset.nth_after(conn, here.position, here.hi, trouble.rows)
+                hi = self._end(conn, here, trouble.rows, self._room(conn))
                 upto = here.hi if hi is None else hi
                 return scout(conn, self.writing, here.position, upto, raising=trouble.raises)
 
@@ -267,12 +280,14 @@ class Copy:
     ) -> Counts | None:
         """Do one batch, again where somebody else was merely in the way; None when the Range is done."""
 
-        def attempt() -> Counts | None:
+        def attempt(*, tight: bool = False) -> Counts | None:
             with self._work.transaction(line) as conn:
                 here = self._enter(conn, one_range.id)
                 if here is None:
                     return None
-                hi = scouted.upto if scouted else self.writing.keyset.nth_after(conn, here.position, here.hi, size)
+                room = self._room(conn)
+                many = min(size, room) if room is not None and tight else size
+                hi = scouted.upto if scouted and not tight else self._end(conn, here, many, room)
                 ends = hi is None or hi == here.hi
                 held = self._hold(conn, one_range.id, scouted.blames) if scouted else 0
                 write = self.writing.careful if careful else self.writing.plain
@@ -280,10 +295,26 @@ class Copy:
                 counts, inserted = counted(found)
                 if not careful and inserted != counts.moved:
                     raise _MissedRowsError
+                if room is not None and inserted > room:
+                    raise OvershotError
                 read, quarantined = counts.read + held, counts.quarantined + held
                 return replace(counts, read=read, moved=inserted, quarantined=quarantined)
 
-        return self._work.retrying(attempt)
+        try:
+            return self._work.retrying(attempt)
+        except OvershotError:  # rows changed while it was counted how many there is room for
+            return self._work.retrying(lambda: attempt(tight=True))
+
+    def _room(self, conn: Connection) -> int | None:
+        """Say how many rows may be written now; None where nobody asks."""
+        return None if self.pacing is None else self.pacing.room(conn)
+
+    def _end(self, conn: Connection, here: Range, size: int, room: int | None) -> Key | None:
+        """Find where a batch of so many source rows ends; None for the end of its Range."""
+        hi = self.writing.keyset.nth_after(conn, here.position, here.hi, size)
+        if room is None or room >= size:
+            return hi
+        return end_within(conn, self.writing, here.position, here.hi if hi is None else hi, room) or hi
 
     def _hold(self, conn: Connection, range_id: int, blames: Sequence[Blame]) -> int:
         """Quarantine rows at fault, so that the careful statement passes them over."""

@@ -54,6 +54,14 @@ def count(conn: Connection, backfill: int) -> int:
     return int(value(conn, f"SELECT count(*) FROM {table(backfill)}"))
 
 
+def targets(conn: Connection, backfill: int, width: int, limit: int) -> list[str]:
+    """Name the first target rows of a backfill by their identity, of so many columns."""
+    names = [f"t{number}" for number in range(1, width + 1)]
+    texts = ", ".join(f"{one}::text" for one in names)
+    asked = f"SELECT concat_ws(', ', {texts}) FROM {table(backfill)} ORDER BY {', '.join(names)} LIMIT {limit}"
+    return [str(key) for (key,) in rows(conn, asked)]
+
+
 def _type(column: TableColumn) -> str:
     # Two text columns compare only under one collation, so ours carries the original's.
     return f"{column.type.name} COLLATE {column.collation}" if column.collation else column.type.name

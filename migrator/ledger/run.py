@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from migrator.database.connect import Connection, Database
@@ -12,7 +12,7 @@ from migrator.database.session import transaction
 from migrator.ledger import lease
 from migrator.ledger.lease import Lease
 from migrator.model.change import Change
-from migrator.model.step import Event, Phase, Preview
+from migrator.model.step import Event, Phase, Preview, Waiting
 from migrator.model.verdict import Verdict
 
 Listen = Callable[[Event], None]
@@ -20,12 +20,17 @@ Listen = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run: the change, its database, the lease it holds, and who listens to what happens."""
+    """One run: the change, its database, the lease it holds, and who listens to what happens.
+
+    `waiting` and `said` are what its Steps leave to be reported: rows for which there was no room, and notes.
+    """
 
     change: Change
     database: Database
     lease: Lease
     listen: Listen
+    waiting: list[Waiting] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
 
     @contextmanager
     def writing(self, conn: Connection, **settings: Any) -> Iterator[Connection]:

@@ -58,6 +58,16 @@ def begin(conn: Connection, lease: Lease, phase: Phase, name: str) -> None:
     )
 
 
+def reopen(conn: Connection, lease: Lease, phase: Phase, name: str) -> None:
+    """Record that a Step which was done has more to do."""
+    execute(
+        conn,
+        "UPDATE migrator.step SET status = 'started', run = %s"
+        " WHERE change = %s AND phase = %s AND name = %s AND status = 'done'",
+        (lease.run, lease.change, phase.value, name),
+    )
+
+
 def finish(
     conn: Connection,
     lease: Lease,

@@ -20,7 +20,8 @@ class Settings:
 
     `batch_rows`: rows of one transaction. `range_rows`: rows of one Range. `workers`: connections copying at once.
     `lock_timeout_ms`: how long a statement waits for a lock. `quarantine_limit`: open quarantined rows after which
-    the copy stops; None for no limit.
+    the copy stops; None for no limit. `trickle_ms`: how long a copy for which there is no room waits before it looks
+    again; None ends it.
     """
 
     batch_rows: int = 10_000
@@ -29,6 +30,7 @@ class Settings:
     lock_timeout_ms: int = 2_000
     lock_tries: int = 20
     quarantine_limit: int | None = None
+    trickle_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

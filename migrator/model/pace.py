@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from migrator.model.errors import ConfigurationError
-from migrator.model.expressions import Given, Sql, walk
+from migrator.model.expressions import Given, Sql
 from migrator.model.parameters import Arguments, Parameter
 
 
@@ -19,7 +19,7 @@ class Pace:
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """What is given from outside: how many, and what stands in the places of the query."""
-        places = [part.parameter for part in walk(self.open) if isinstance(part, Given)]
+        places = [one.parameter for _, one in self.open.places if isinstance(one, Given)]
         return (*((self.at_most,) if isinstance(self.at_most, Parameter) else ()), *places)
 
     def cap(self, arguments: Arguments) -> int:
@@ -35,8 +35,9 @@ def pace(*, at_most: Parameter | int, open: Sql) -> Pace:
 
     Raises ConfigurationError M110 for a number that is none, and for a query that is none.
     """
+    places = all(isinstance(one, Given) for _, one in open.places) if isinstance(open, Sql) else False
     number = isinstance(at_most, int) or (at_most.kind is int and at_most.default is not None)
-    if not number or isinstance(at_most, bool) or not isinstance(open, Sql):
+    if not number or isinstance(at_most, bool) or not places:
         raise ConfigurationError(
             "M110",
             "pace() was given no number and query.",

@@ -138,8 +138,26 @@ class StepReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Rows that wait because so many as may be are open: `rows` of one backfill, with `open` rows of its target."""
+
+    backfill: str
+    target: str
+    rows: int
+    open: int
+
+    @property
+    def sentence(self) -> str:
+        """Say it to a person."""
+        return f"{self.backfill}: {self.open:,} rows of {self.target} are open, {self.rows:,} wait"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a verb did and what is true now. `proven` is None where nothing was to be proven."""
+    """What a verb did and what is true now. `proven` is None where nothing was to be proven.
+
+    `waiting` are rows that a later run hands over, when there is room for them.
+    """
 
     change: str
     verb: str
@@ -151,6 +169,7 @@ class Report:
     comparisons: tuple[Comparison, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     hazards: tuple[Hazard, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
     notes: tuple[str, ...] = ()
     next: tuple[str, ...] = ()
 

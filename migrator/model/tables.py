@@ -90,6 +90,8 @@ class Trigger:
     name: str
     definition: str
     on_insert: bool = False
+    on_update: bool = False
+    update_of: tuple[str, ...] = ()  # the columns whose update fires it; none is all
     before: bool = False
 
 

@@ -17,6 +17,7 @@ from migrator.engine import prepare as preparing
 from migrator.engine import sequences
 from migrator.engine.copy import Copy, count_behind
 from migrator.engine.counts import Counts
+from migrator.engine.pacing import Pacing
 from migrator.engine.prepare import Prepared, prepare, record_definition
 from migrator.engine.smoke import smoke
 from migrator.engine.statements import Writing
@@ -27,15 +28,20 @@ from migrator.model.backfill import Backfill
 from migrator.model.change import Change
 from migrator.model.errors import RefusedError
 from migrator.model.names import Relation, first_schema
-from migrator.model.step import Event, Hazard, Phase, Preview
+from migrator.model.step import Event, Hazard, Phase, Preview, Waiting
 from migrator.model.verdict import Verdict
 
 ANALYZE_FROM: Final = 10_000  # rows; fewer do not change a plan
+NAMED: Final = 20  # keys of rows that are left with the application
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyRows:
-    """The Step that copies one backfill. `lose_changed`: its undo deletes rows that the application changed since."""
+    """The Step that copies one backfill.
+
+    `lose_changed`: its undo deletes rows that the application changed since; `keep_changed`: it keeps them as its own;
+    `leave`: so it does with what was handed over.
+    """
 
     change: Change
     backfill: Backfill
@@ -43,6 +49,7 @@ class CopyRows:
     prepared: Prepared | None = None
     lose_changed: bool = False
     keep_changed: bool = False
+    leave: bool = False
     phase: Phase = Phase.BACKFILL
 
     @property
@@ -78,22 +85,54 @@ class CopyRows:
             with transaction(conn, read_only=True, search_path=self.search_path):
                 total = writing.keyset.count(conn)
             sofar = backfills.progress(conn, writing.recorded.id)
-            copy = Copy(
-                database=run.database,
-                lease=run.lease,
-                writing=writing,
-                settings=self.change.settings_of(self.backfill),
-            )
-            done = Counts()
-            for counts in copy.run():
-                done += counts
-                self._tell(run, done, sofar, total, time.monotonic() - begun)
+            done, waiting = Counts(), None
+            while True:
+                copy = self._copy(run, writing)
+                for counts in copy.run():
+                    done += counts
+                    self._tell(run, done, sofar, total, time.monotonic() - begun)
+                waiting = self._waiting(run, writing, copy)
+                if waiting is None or not self._trickles(run, waiting):
+                    break
+            if waiting is not None:
+                run.waiting.append(waiting)
+                with run.writing(conn):
+                    steps.reopen(conn, run.lease, Phase.BACKFILL, self.name)
+                return _named(done)
             with run.writing(conn):
                 sequences.catch_up(conn, writing.projection.target, self.backfill.columns)
                 steps.finish(conn, run.lease, Phase.BACKFILL, self.name)
             if done.moved + done.merged >= ANALYZE_FROM:
                 self._analyze(conn, writing)
         return _named(done)
+
+    def _copy(self, run: Run, writing: Writing) -> Copy:
+        pace = self.backfill.pace
+        return Copy(
+            database=run.database,
+            lease=run.lease,
+            writing=writing,
+            settings=self.change.settings_of(self.backfill),
+            pacing=None if pace is None else Pacing.of(pace, self.change),
+        )
+
+    def _waiting(self, run: Run, writing: Writing, copy: Copy) -> Waiting | None:
+        """Say how many rows wait because there was no room for them; None for none."""
+        if copy.pacing is None or not copy.full.is_set():
+            return None
+        with run.database.connect() as conn, transaction(conn, read_only=True, search_path=self.search_path):
+            rows, opened = count_behind(conn, writing), copy.pacing.open(conn)
+        return Waiting(backfill=self.name, target=self.backfill.target, rows=rows, open=opened) if rows else None
+
+    def _trickles(self, run: Run, waiting: Waiting) -> bool:
+        """Wait until it is time to look again, where that is wanted."""
+        pause = self.change.settings_of(self.backfill).trickle_ms
+        if pause is None:
+            return False
+        said = f"{waiting.sentence}; looking again in {pause / 1000:g} s"
+        run.listen(Event(kind="note", phase=self.phase, name=self.name, title=said))
+        time.sleep(pause / 1000)
+        return True
 
     def check(self, conn: Connection) -> Verdict:
         """Say whether every source row is accounted for."""
@@ -123,14 +162,14 @@ class CopyRows:
                 lease=run.lease,
                 written=written,
                 settings=self.change.settings_of(self.backfill),
-                lose_changed=self.lose_changed,
+                lose_changed=self.lose_changed and not self.leave,
             )
             removed = 0
             for batch in undo.run():
                 removed += batch
                 run.listen(Event(kind="progress", phase=self.phase, name=self.name, title=self.title, rows=removed))
             with run.writing(conn):
-                self._refuse_left(conn, written)
+                self._refuse_left(run, conn, written)
                 self._forget(conn)
         return {"removed": removed}
 
@@ -182,9 +221,14 @@ class CopyRows:
             )
         )
 
-    def _refuse_left(self, conn: Connection, written: Written) -> None:
+    def _refuse_left(self, run: Run, conn: Connection, written: Written) -> None:
         left = provenance.count(conn, written.recorded.id)
-        if left and not self.keep_changed:
+        if left and written.handed_over and (self.leave or self.keep_changed):
+            keys = provenance.targets(conn, written.recorded.id, len(written.identity), NAMED)
+            more = "" if left <= len(keys) else f" and {left - len(keys):,} more"
+            rows = f"{left:,} row{'' if left == 1 else 's'} of {self.backfill.target}"
+            run.said.append(f"left with the application: {rows} ({', '.join(keys)}{more})")
+        elif left and not self.keep_changed:
             raise RefusedError(
                 "M412",
                 f"{left:,} rows of {self.backfill.target} were changed by the application since they were counted.",

@@ -188,10 +188,11 @@ def verdicts_of(balances: Sequence[Balance], sources: Sequence[SourceBalance]) -
 
 def _compared(found: Comparison) -> Verdict:
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in found.counts.items())
+    given = f"; {found.handed_over:,} handed over, which are the application's now" if found.handed_over else ""
     return Verdict(
         claim=f"every row of {found.target} from {found.source} is as declared ({found.backfill})",
         proven=found.proven,
-        evidence=kinds or f"{found.compared:,} rows compared in both directions",
+        evidence=(kinds or f"{found.compared:,} rows compared in both directions") + given,
     )
 
 

@@ -33,6 +33,7 @@ EXAMPLES = {
     "lock_tries": "lock_tries = 20",
     "quarantine_limit": 'quarantine_limit = 1000 or "none"',
     "range_rows": "range_rows = 100000",
+    "trickle": 'trickle = "30s"',
     "url_env": 'url_env = "STUDIO_DATABASE_URL", the name of an environment variable',
     "workers": "workers = 2",
 }
@@ -87,6 +88,7 @@ class SettingsTable(Table):
     lock_timeout: Annotated[int | None, BeforeValidator(milliseconds)] = None
     lock_tries: Annotated[int, Field(ge=1, le=1_000)] | None = None
     quarantine_limit: Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_none)] = None
+    trickle: Annotated[int | None, BeforeValidator(milliseconds)] = None
 
 
 class SpokenSettings(SettingsTable):

@@ -53,4 +53,6 @@ def _read(said: Mapping[str, str], places: Mapping[str, str], faults: list[Fault
 def _made(values: dict[str, Any]) -> Settings:
     if "lock_timeout" in values:
         values["lock_timeout_ms"] = values.pop("lock_timeout")
+    if "trickle" in values:
+        values["trickle_ms"] = values.pop("trickle")
     return Settings(**values)

@@ -60,13 +60,18 @@ def apply(
             take_inventory(desk, run, conn, facts, drifted, expanded=bool(done))
             if to is not Phase.EXPAND:
                 done += _backfill(desk, run, facts, only, found)
-            if to is not Phase.VERIFY or only is not None:
+            if to is not Phase.VERIFY or only is not None or run.waiting:
                 report = report_of(desk, "apply", facts_of(conn, desk), done)
             elif not done and facts.state is State.VERIFIED:
                 report = report_of(desk, "apply", facts, [])
             else:
                 report = _verified(desk, run, conn, done, facts)
-            return replace(report, hazards=tuple(found))
+            return replace(
+                report,
+                hazards=tuple(found),
+                waiting=tuple(run.waiting),
+                notes=(*report.notes, *(f"{one.sentence}; run again when they are done" for one in run.waiting)),
+            )
 
 
 def _foresee(desk: Desk, to: Phase, *, scratch: bool) -> Declared:

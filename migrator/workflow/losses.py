@@ -41,7 +41,7 @@ def losses_of(conn: Connection, desk: Desk, facts: Facts, to: Phase | None) -> t
         return ()
     with reading(conn, desk):
         written = written_by(conn, desk, facts)
-        dropped = _dropped(conn, desk, facts) if to is None else {}
+        dropped = dropped_tables(conn, desk, facts) if to is None else {}
         relations = dict.fromkeys([*dropped, *(one.target.relation for one in written)])
         return (
             *(
@@ -117,7 +117,7 @@ def written_by(conn: Connection, desk: Desk, facts: Facts) -> list[Written]:
     return found
 
 
-def _dropped(conn: Connection, desk: Desk, facts: Facts) -> dict[Relation, Table]:
+def dropped_tables(conn: Connection, desk: Desk, facts: Facts) -> dict[Relation, Table]:
     """Find the tables that the downgrades will drop; one that was there before the change is not among them."""
     made = [one for step in revision_steps(desk, facts) if step.name in facts.applied for one in step.makes]
     there = tables_found(facts.steps)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from migrator.database.connect import Connection
 from migrator.database.session import rows, value
+from migrator.engine.prepare import target_relation
 from migrator.ledger import consumers, parameters, steps
 from migrator.ledger.run import Listen, Run
 from migrator.model.errors import UsageError
@@ -18,7 +19,15 @@ from migrator.workflow.archive_step import archive_step
 from migrator.workflow.desk import Desk
 from migrator.workflow.expanding import expand_steps, revision_steps
 from migrator.workflow.facts import Facts, facts_of, reading
-from migrator.workflow.losses import Accepted, accepted_by, losses_of, not_ours, refuse_losses, written_by
+from migrator.workflow.losses import (
+    Accepted,
+    accepted_by,
+    dropped_tables,
+    losses_of,
+    not_ours,
+    refuse_losses,
+    written_by,
+)
 from migrator.workflow.runner import running, take_back
 
 BACK_TO = (None, Phase.EXPAND, Phase.BACKFILL, Phase.VERIFY)
@@ -61,7 +70,7 @@ def rollback(
             _refuse_too_wide(conn, desk, facts)
         with running(desk, "rollback", listen) as (run, looking):
             done = _back(desk, run, facts_of(looking, desk), to, found, accepted)
-            return _report(desk, facts_of(looking, desk), done)
+            return replace(_report(desk, facts_of(looking, desk), done), notes=tuple(run.said))
 
 
 def _back(
@@ -83,7 +92,8 @@ def _back(
     if Phase.VERIFY in going:
         done += _unverify(desk, run, facts)
     if Phase.BACKFILL in going:
-        done += _uncopy(desk, run, facts, accepted)
+        dropping = Phase.EXPAND in going
+        done += _uncopy(desk, run, facts, accepted, dropping=dropping)
     if Phase.EXPAND in going:
         done += _unexpand(desk, run, facts, found)
     return done
@@ -109,8 +119,15 @@ def _unverify(desk: Desk, run: Run, facts: Facts) -> list[StepReport]:
     return [report] if known else []
 
 
-def _uncopy(desk: Desk, run: Run, facts: Facts, accepted: Accepted) -> list[StepReport]:
+def _uncopy(desk: Desk, run: Run, facts: Facts, accepted: Accepted, *, dropping: bool) -> list[StepReport]:
     done = []
+    with run.database.connect() as conn:
+        dropped = dropped_tables(conn, desk, facts) if dropping else {}
+        stays = {
+            one.name
+            for one in desk.change.backfills
+            if target_relation(conn, one, desk.database.search_path) not in dropped
+        }
     for backfill in reversed(desk.change.backfills):
         if backfill.name not in facts.recorded:
             continue
@@ -120,6 +137,7 @@ def _uncopy(desk: Desk, run: Run, facts: Facts, accepted: Accepted) -> list[Step
             search_path=desk.database.search_path,
             lose_changed=not accepted.keep_new,
             keep_changed=accepted.keep_new,
+            leave=backfill.handed_over and backfill.name in stays,
         )
         done.append(take_back(step, run))
     with run.database.connect() as conn, run.writing(conn):

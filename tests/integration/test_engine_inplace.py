@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from migrator.model.errors import RefusedError
-from migrator.model.step import Phase, State
+from migrator.model.step import Phase
 from migrator.workflow import undoing, use_cases
 from migrator.workflow.desk import Desk
-from tests.support.projects import back, check, execute, make_project, rows_of, run, settle, silent, terms
+from tests.support.projects import back, check, execute, fates, make_project, rows_of, run, settle, silent, terms
 
 SOURCE = """
 CREATE TYPE "JobStatus" AS ENUM ('PENDING', 'RUNNING', 'COMPLETED');
 CREATE TABLE "Job" (
-    "id" text PRIMARY KEY, "status" text NOT NULL, "payload" text, "updatedAt" timestamp(3) NOT NULL DEFAULT '2026-01-01');
+    "id" text PRIMARY KEY, "status" text NOT NULL, "payload" text,
+    "updatedAt" timestamp(3) NOT NULL DEFAULT '2026-01-01');
 INSERT INTO "Job" VALUES ('a', 'PENDING', 'x'), ('b', 'completed ', 'y'), ('c', 'DONE', NULL), ('d', 'RUNNING', 'z'),
     ('e', 'off', 'left alone');
 ALTER TABLE "Job" ENABLE ROW LEVEL SECURITY
 """
-UP = 'ALTER TABLE "Job" ADD COLUMN "status_new" "JobStatus", ADD COLUMN "at" timestamp(3), ADD COLUMN "size" int DEFAULT 0'
+UP = 'ALTER TABLE "Job" ADD "status_new" "JobStatus", ADD "at" timestamp(3), ADD "size" int DEFAULT 0'
 DOWN = 'ALTER TABLE "Job" DROP COLUMN "status_new", DROP COLUMN "at", DROP COLUMN "size"'
 FILL = """
 backfill = Backfill(
@@ -134,7 +139,7 @@ def test_a_row_is_brought_up_to_date_where_it_is_still_ours(database: str, tmp_p
     """A source column that changed is followed; what stood there first is what comes back; rows already right too."""
     desk = filling(tmp_path, database)
     run(desk, to=Phase.EXPAND)
-    execute(database, f"DELETE FROM \"Job\" WHERE id = 'c'; UPDATE \"Job\" SET size = 9 WHERE id = 'a'")
+    execute(database, "DELETE FROM \"Job\" WHERE id = 'c'; UPDATE \"Job\" SET size = 9 WHERE id = 'a'")
     right = f"UPDATE \"Job\" SET status_new = 'RUNNING', at = '{MOMENT}', size = 1 WHERE id = 'd'"
     execute(database, right)
     apply(desk)
@@ -149,3 +154,65 @@ def test_a_row_is_brought_up_to_date_where_it_is_still_ours(database: str, tmp_p
     assert [("a", None, 9), ("d", "RUNNING", 1)] == rows_of(
         database, "SELECT id, status_new::text, size FROM \"Job\" WHERE id IN ('a', 'd') ORDER BY id"
     )
+
+
+def test_what_is_written_meanwhile_is_never_lost(database: str, tmp_path: Path) -> None:
+    """A row that somebody writes while its batch waits for it is read anew: what stood there is what they wrote."""
+    desk = filling(tmp_path, database)
+    run(desk, to=Phase.EXPAND)
+    with closing(psycopg.connect(database)) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("UPDATE \"Job\" SET status = 'RUNNING', status_new = 'COMPLETED' WHERE id = 'a'")
+        other.execute("DELETE FROM \"Job\" WHERE id = 'b'")
+        copying = pool.submit(run, desk)
+        waiting = "SELECT 1 FROM pg_locks WHERE NOT granted"
+        while not rows_of(database, waiting) and not copying.done():
+            time.sleep(0.01)
+        other.commit()
+        copying.result(60)
+    written = "SELECT id, status_new::text FROM \"Job\" WHERE id IN ('a', 'b', 'd') ORDER BY id"
+    assert [("a", "RUNNING"), ("d", "RUNNING")] == rows_of(database, written)
+    assert {"c": ("quarantined", "status_new: unknown word"), "a": ("moved", "a"), "d": ("moved", "d")} == fates(
+        desk, "fill"
+    )
+    back(desk, to=Phase.EXPAND)
+    assert [("a", "COMPLETED"), ("d", None)] == rows_of(database, written)
+
+
+TROUBLE = """
+CREATE TABLE other (id bigint PRIMARY KEY);
+INSERT INTO other SELECT generate_series(1, 90);
+CREATE TABLE old (id bigint PRIMARY KEY, code bigint UNIQUE, half bigint REFERENCES other CHECK (half <> 13), more int);
+INSERT INTO old (id, code) SELECT n, CASE n WHEN 19 THEN 40 END FROM generate_series(1, 100) AS n;
+CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF new.id = 7 THEN RAISE EXCEPTION 'not this one'; END IF;
+    IF new.id = 11 THEN RETURN NULL; END IF;
+    RETURN new;
+END $$;
+CREATE TRIGGER trouble BEFORE UPDATE ON old FOR EACH ROW EXECUTE FUNCTION trouble();
+CREATE TRIGGER of_another BEFORE UPDATE OF more ON old FOR EACH ROW EXECUTE FUNCTION trouble()
+"""
+NUMBERS = "backfill = Backfill(source='old', key='id', target='old', columns={'code': sql('id * 2'), 'half': 'id'})"
+HELD = {
+    "7": "not this one",
+    "11": "the update is suppressed by a trigger of the table",
+    "13": "violates check old_half_check",
+    "20": "code: another row holds this value",
+    **{str(number): "half: no such row in other" for number in range(91, 101)},
+}
+
+
+def test_rows_that_cannot_be_written_are_found_and_the_others_go_on(database: str, tmp_path: Path) -> None:
+    """A trigger, a unique key, a foreign key and a CHECK each hold back their row, foretold or met; by two workers."""
+    execute(database, TROUBLE)
+    settings = {"batch_rows": 8, "range_rows": 30, "workers": 2}
+    desk = make_project(
+        tmp_path, database, ddl_up="SELECT 1", ddl_down="SELECT 1", backfills={"fill": NUMBERS}, settings=settings
+    )
+    (hazard,) = [one for one in use_cases.plan(desk).hazards if one.id == "H105"]
+    assert hazard.what == "writing old fires trouble for every row moved"
+    run(desk)
+    assert HELD == {key: said for key, (fate, said) in fates(desk, "fill").items() if fate == "quarantined"}
+    right = "SELECT count(*), count(*) FILTER (WHERE code = id * 2) FROM old WHERE half = id"
+    assert [(86, 86)] == rows_of(database, right)
+    back(desk)
+    assert [(100, 1, 0)] == rows_of(database, "SELECT count(*), count(code), count(half) FROM old")

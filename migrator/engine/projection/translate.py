@@ -53,6 +53,8 @@ class Translator:
         match expression:
             case ex.Sql():
                 return self._sql(expression)
+            case ex.DerivedUuid() | ex.DerivedText():
+                return self._derived_id(expression)
             case ex.Column():
                 return self._column(expression)
             case ex.Constant(None):
@@ -69,10 +71,6 @@ class Translator:
                 return self._array(expression)
             case ex.Defaulted() | ex.Estimated() | ex.Discarded() | ex.Flagged():
                 return self._flagged(expression)
-            case ex.DerivedUuid(salt):
-                return self._derived_uuid(salt)
-            case ex.DerivedText(prefix=prefix, length=length, salt=salt):
-                return self._derived_text(prefix, length, salt)
             case ex.Clock():
                 return Piece("date_trunc('milliseconds', timezone('UTC', statement_timestamp()))")
             case ex.Rules():
@@ -240,16 +238,15 @@ class Translator:
                 mark = Mark(reason, f"{self.condition(when)} AND ({of.sql}) IS NOT NULL")
         return Piece(made.sql, made.faults, (*of.marks, mark), made.exact)
 
-    def _derived_uuid(self, salt: str) -> Piece:
-        digits = self._derived("id", salt, "encode({}, 'hex')")
-        variant = f"translate(substr({digits}, 17, 1), '0123456789abcdef', '89ab89ab89ab89ab')"
-        parts = [f"substr({digits}, 1, 12)", "'8'", f"substr({digits}, 14, 3)", variant, f"substr({digits}, 18, 15)"]
+    def _derived_id(self, wanted: ex.DerivedUuid | ex.DerivedText) -> Piece:
+        if isinstance(wanted, ex.DerivedText):
+            digest = self._derived("digits", wanted.salt, "{}")
+            digits = [f"substr('{DIGITS}', get_byte({digest}, {n}) % 36 + 1, 1)" for n in range(wanted.length)]
+            return Piece(f"({' || '.join([literal(wanted.prefix), *digits])})")
+        hex = self._derived("id", wanted.salt, "encode({}, 'hex')")
+        variant = f"translate(substr({hex}, 17, 1), '0123456789abcdef', '89ab89ab89ab89ab')"
+        parts = [f"substr({hex}, 1, 12)", "'8'", f"substr({hex}, 14, 3)", variant, f"substr({hex}, 18, 15)"]
         return Piece(f"({' || '.join(parts)})::uuid")
-
-    def _derived_text(self, prefix: str, length: int, salt: str) -> Piece:
-        digest = self._derived("digits", salt, "{}")
-        digits = [f"substr('{DIGITS}', get_byte({digest}, {n}) % 36 + 1, 1)" for n in range(length)]
-        return Piece(f"({' || '.join([literal(prefix), *digits])})")
 
     def _derived(self, word: str, salt: str, form: str) -> str:
         """Compute what an id is made of, once for each salt."""
