@@ -9,6 +9,7 @@ sets and tuples lists. Beside its fields a value carries what is worked out from
     source       closes
     comparison   proven
     losses       rows, sentence (the words for `--lose`)
+    waiting      sentence
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
 
-from migrator.model.step import Losses, Plan, Report
+from migrator.model.step import Losses, Plan, Report, Waiting
 from migrator.model.verdict import Balance, Comparison, SourceBalance
 
 _WORKED_OUT: Final[dict[type, tuple[str, ...]]] = {
@@ -33,6 +34,7 @@ _WORKED_OUT: Final[dict[type, tuple[str, ...]]] = {
     SourceBalance: ("closes",),
     Comparison: ("proven",),
     Losses: ("rows", "sentence"),
+    Waiting: ("sentence",),
 }
 
 

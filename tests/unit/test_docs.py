@@ -224,6 +224,7 @@ def test_every_environment_variable_is_described() -> None:
         ("source balance", (verdict.SourceBalance,)),
         ("comparison", (verdict.Comparison,)),
         ("row", (verdict.RowVerdict, verdict.ColumnDifference)),
+        ("waiting", (step.Waiting,)),
         ("verdict", (verdict.Verdict,)),
         ("loss", (step.Losses,)),
         ("refusal", (step.Refusal,)),

@@ -70,7 +70,7 @@ def test_the_keys_of_a_report_are_stable():
     made = as_json(REPORT)
     assert set(made) == {
         "change", "verb", "database", "state", "steps", "balances", "sources", "comparisons", "verdicts", "hazards",
-        "notes", "next", "nothing_done", "proven",
+        "waiting", "notes", "next", "nothing_done", "proven",
     }  # fmt: skip
     assert set(made["steps"][0]) == {"phase", "name", "title", "rows", "detail", "seconds"}
     assert set(made["balances"][0]) == {
@@ -81,7 +81,7 @@ def test_the_keys_of_a_report_are_stable():
         "source", "source_rows", "taken", "left_behind", "unaccounted", "examples", "closes",
     }  # fmt: skip
     assert set(made["comparisons"][0]) == {
-        "backfill", "source", "target", "compared", "counts", "rows", "foreign", "seconds", "proven",
+        "backfill", "source", "target", "compared", "counts", "rows", "foreign", "seconds", "handed_over", "proven",
     }  # fmt: skip
 
 
