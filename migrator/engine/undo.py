@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from migrator.database import failures
 from migrator.database.connect import Connection, Database
+from migrator.database.failures import Failure, SqlError
 from migrator.database.session import execute, one, rows, value
 from migrator.engine.projection.images import stored_digest
 from migrator.engine.ranges import Key, Keyset
@@ -102,15 +104,30 @@ class Undo:
             kept = "SELECT DISTINCT jsonb_object_keys(written) FROM migrator.before_image WHERE backfill = %s"
             filled = tuple(str(name) for (name,) in rows(line.conn, kept, (self.written.recorded.id,)))
             position: Key | None = None
+            size = BATCH_ROWS
             while True:
-                done, position = self._batch(line, position, filled)
+                try:
+                    done, position = self._batch(line, position, filled, size)
+                except SqlError as error:
+                    if not self.written.in_place or failures.kind(error) is not Failure.ROW:
+                        raise
+                    if size > 1:
+                        size = max(1, size // 10)
+                        continue
+                    done, position = 0, self._past(line, position)
+                size = min(size * 2, BATCH_ROWS)
                 if position is None:
                     return
                 yield done
         finally:
             line.close()
 
-    def _batch(self, line: Line, position: Key | None, filled: tuple[str, ...]) -> tuple[int, Key | None]:
+    def _past(self, line: Line, position: Key | None) -> Key | None:
+        """Leave a row where it is: what stood there cannot be put back, for what it pointed at is gone."""
+        walked = Keyset.of_provenance(self.written.recorded.provenance, self.written.keys)
+        return walked.nth_after(line.conn, position, None, 1)
+
+    def _batch(self, line: Line, position: Key | None, filled: tuple[str, ...], size: int) -> tuple[int, Key | None]:
         work = Work(
             database=self.database,
             lease=self.lease,
@@ -124,7 +141,7 @@ class Undo:
             with work.transaction(line) as conn:
                 lease.check(conn, self.lease)
                 execute(conn, "SET CONSTRAINTS ALL IMMEDIATE")
-                found = one(conn, self._sql(position, filled))
+                found = one(conn, self._sql(position, filled, size))
                 assert found is not None  # an aggregate
                 return int(found[0]), None if found[1] is None else tuple(map(str, found[1]))
 
@@ -169,7 +186,7 @@ class Undo:
         done += [] if written.in_place else [f"({gone}) IN (SELECT * FROM del)"]
         return f"({' OR '.join(done)})"
 
-    def _sql(self, position: Key | None, filled: tuple[str, ...]) -> str:
+    def _sql(self, position: Key | None, filled: tuple[str, ...], size: int) -> str:
         """Write the statement of a batch: target rows and their provenance go together, or stay together."""
         written, provenance = self.written, self.written.recorded.provenance
         walked = Keyset.of_provenance(provenance, written.keys)
@@ -192,7 +209,7 @@ class Undo:
         body = ",\n".join(parts)
         done = "restored" if written.in_place else "del"
         return f"""WITH b AS MATERIALIZED (SELECT walked.* FROM {provenance} AS walked WHERE {walked.after(position)}
-  ORDER BY {keys} LIMIT {BATCH_ROWS}),
+  ORDER BY {keys} LIMIT {size}),
 {body}
 SELECT {f"(SELECT count(*) FROM {done})" if back or not written.in_place else "0"},
   (SELECT ARRAY[{", ".join(f"{k}::text" for k in keys.split(", "))}] FROM b ORDER BY {_descending(keys)} LIMIT 1)"""

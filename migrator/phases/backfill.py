@@ -60,7 +60,8 @@ class CopyRows:
     @property
     def title(self) -> str:
         """From where to where."""
-        return f"{self.backfill.target} ← {self.backfill.source}"
+        of = "in place" if self.backfill.in_place else f"← {self.backfill.source}"
+        return f"{self.backfill.target} {of}"
 
     def preview(self) -> Preview:
         """Give the Projection's SELECT; a copy takes row locks of its own rows only."""
@@ -231,7 +232,8 @@ class CopyRows:
         elif left and not self.keep_changed:
             raise RefusedError(
                 "M412",
-                f"{left:,} rows of {self.backfill.target} were changed by the application since they were counted.",
+                f"{left:,} rows of {self.backfill.target} were changed by the application since they were counted"
+                f"{', or cannot be put back: what they pointed at is gone' if written.in_place else ''}.",
                 f"Look again: migrator rollback {self.change.name} counts them anew.",
             )
 

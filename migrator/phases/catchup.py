@@ -32,7 +32,8 @@ class CatchUpRows:
     @property
     def title(self) -> str:
         """From where to where."""
-        return f"{self.backfill.target} ← {self.backfill.source}, rows changed since"
+        of = "in place" if self.backfill.in_place else f"← {self.backfill.source}"
+        return f"{self.backfill.target} {of}, rows changed since"
 
     def preview(self) -> Preview:
         """Say that it takes row locks of its own rows only."""

@@ -187,10 +187,11 @@ def verdicts_of(balances: Sequence[Balance], sources: Sequence[SourceBalance]) -
 
 
 def _compared(found: Comparison) -> Verdict:
+    of = "written in place" if found.target == found.source else f"from {found.source}"
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in found.counts.items())
     given = f"; {found.handed_over:,} handed over, which are the application's now" if found.handed_over else ""
     return Verdict(
-        claim=f"every row of {found.target} from {found.source} is as declared ({found.backfill})",
+        claim=f"every row of {found.target} {of} is as declared ({found.backfill})",
         proven=found.proven,
         evidence=(kinds or f"{found.compared:,} rows compared in both directions") + given,
     )

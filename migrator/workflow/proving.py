@@ -60,8 +60,19 @@ def verify(desk: Desk, *, show: int = 20, accept: Sequence[str] = (), listen: Li
                 inventory.accept(conn, desk.change.name, accept)
         proof = comparison(desk, show).prove(conn, listen)
         made_by, notes = _record_proof(conn, desk, facts, proof)
+        notes += _still_waiting(desk, proof)
         state = facts_of(conn, desk, run=made_by)
     return proof_report(desk, "verify", state, [], proof, notes)
+
+
+def _still_waiting(desk: Desk, proof: Proof) -> tuple[str, ...]:
+    """Say of which backfills rows wait until there is room for them: they are proven when all were handed over."""
+    paced = {one.name for one in desk.change.backfills if one.pace is not None}
+    return tuple(
+        f"{one.backfill}: {one.rows('pending'):,} rows wait until there is room for them, and are proven after that"
+        for one in proof.balances
+        if one.backfill in paced and one.rows("pending")
+    )
 
 
 def _record_proof(conn: Connection, desk: Desk, facts: Facts, proof: Proof) -> tuple[int | None, tuple[str, ...]]:

@@ -14,7 +14,22 @@ from migrator.model.errors import RefusedError
 from migrator.model.step import Phase
 from migrator.workflow import undoing, use_cases
 from migrator.workflow.desk import Desk
-from tests.support.projects import back, check, execute, fates, make_project, rows_of, run, settle, silent, terms
+from tests.support.kills import Child
+from tests.support.projects import (
+    MOVE,
+    back,
+    check,
+    definition,
+    execute,
+    fates,
+    make_project,
+    one_table,
+    rows_of,
+    run,
+    settle,
+    silent,
+    terms,
+)
 
 SOURCE = """
 CREATE TYPE "JobStatus" AS ENUM ('PENDING', 'RUNNING', 'COMPLETED');
@@ -161,21 +176,21 @@ def test_what_is_written_meanwhile_is_never_lost(database: str, tmp_path: Path) 
     desk = filling(tmp_path, database)
     run(desk, to=Phase.EXPAND)
     with closing(psycopg.connect(database)) as other, ThreadPoolExecutor(1) as pool:
-        other.execute("UPDATE \"Job\" SET status = 'RUNNING', status_new = 'COMPLETED' WHERE id = 'a'")
+        # Not the first row, on which the smoke test would wait.
+        other.execute("UPDATE \"Job\" SET status = 'PENDING', status_new = 'COMPLETED' WHERE id = 'd'")
         other.execute("DELETE FROM \"Job\" WHERE id = 'b'")
         copying = pool.submit(run, desk)
-        waiting = "SELECT 1 FROM pg_locks WHERE NOT granted"
-        while not rows_of(database, waiting) and not copying.done():
+        while not rows_of(database, "SELECT 1 FROM pg_locks WHERE NOT granted") and not copying.done():
             time.sleep(0.01)
         other.commit()
         copying.result(60)
     written = "SELECT id, status_new::text FROM \"Job\" WHERE id IN ('a', 'b', 'd') ORDER BY id"
-    assert [("a", "RUNNING"), ("d", "RUNNING")] == rows_of(database, written)
+    assert [("a", "PENDING"), ("d", "PENDING")] == rows_of(database, written)
     assert {"c": ("quarantined", "status_new: unknown word"), "a": ("moved", "a"), "d": ("moved", "d")} == fates(
         desk, "fill"
     )
     back(desk, to=Phase.EXPAND)
-    assert [("a", "COMPLETED"), ("d", None)] == rows_of(database, written)
+    assert [("a", None), ("d", "COMPLETED")] == rows_of(database, written)
 
 
 TROUBLE = """
@@ -216,3 +231,71 @@ def test_rows_that_cannot_be_written_are_found_and_the_others_go_on(database: st
     assert [(86, 86)] == rows_of(database, right)
     back(desk)
     assert [(100, 1, 0)] == rows_of(database, "SELECT count(*), count(code), count(half) FROM old")
+
+
+def test_a_row_that_cannot_be_put_back_is_left_and_told(database: str, tmp_path: Path) -> None:
+    """What stood there points at a row that is gone: the others are put back, and it is refused or kept by name."""
+    execute(database, TROUBLE)
+    execute(database, "DROP TRIGGER trouble ON old; UPDATE old SET half = 1 WHERE id = 50")
+    desk = make_project(tmp_path, database, ddl_up="SELECT 1", ddl_down="SELECT 1", backfills={"fill": NUMBERS})
+    run(desk)
+    execute(database, "UPDATE old SET half = NULL WHERE half = 1; DELETE FROM other WHERE id = 1")
+    with pytest.raises(RefusedError, match="1 row of old"):
+        back(desk, to=Phase.EXPAND)
+    with pytest.raises(RefusedError, match="1 rows of old were changed by the application since they were counted"):
+        back(desk, to=Phase.EXPAND, lose=["1 row of old"])
+    assert [(1, 50)] == rows_of(database, "SELECT count(half), min(half) FROM old")
+    back(desk, to=Phase.EXPAND, keep_new=True)
+    assert [(50,)] == rows_of(database, "SELECT id FROM old WHERE half IS NOT NULL")
+
+
+def test_a_table_that_the_change_makes_is_written_in_place_as_well(database: str, tmp_path: Path) -> None:
+    """Rows that one backfill inserts get a column by the next; the plan before expand says that it cannot know yet."""
+    desk = one_table(
+        tmp_path,
+        database,
+        also="ALTER TABLE new ADD picked bigint REFERENCES new",
+        backfills={
+            MOVE: definition({"id": 'column("id")', "note": 'column("note")'}),
+            "pick": "backfill = Backfill(source='new', key='id', target='new', columns={'picked': sql('4 - id')})",
+        },
+        foreign="fault",
+    )
+    assert ("where the rows of pick go is known when new is made",) == use_cases.plan(desk).notes
+    assert apply(desk).proven
+    assert [(1, "one", 3), (2, "two", 2), (3, None, 1)] == rows_of(database, "SELECT * FROM new ORDER BY id")
+    execute(database, "UPDATE old SET note = 'later' WHERE id = 1")
+    assert apply(desk).proven
+    back(desk)
+    assert apply(desk).proven
+
+
+def test_killed_at_any_instant_it_goes_on_forward_and_back(database: str, tmp_path: Path) -> None:
+    """Processes killed in the middle leave whole batches; what goes on ends as an undisturbed run, both ways."""
+    execute(database, "CREATE TABLE old (id bigint PRIMARY KEY, code text, note text NOT NULL)")
+    execute(
+        database, "INSERT INTO old SELECT n, CASE WHEN n % 7 = 0 THEN n::text END, n FROM generate_series(1, 3000) n"
+    )
+    words = "columns={'code': sql('note || code'), 'note': sql(\"note || '!'\")}"
+    settings = {"batch_rows": 100, "workers": 2, "range_rows": 900}
+    desk = make_project(
+        tmp_path, database, ddl_up="SELECT 1", ddl_down="SELECT 1", settings=settings,
+        backfills={"fill": f"backfill = Backfill(source='old', key='id', target='old', {words})"},
+    )  # fmt: skip
+    was = "SELECT md5(string_agg(o::text, ',' ORDER BY id)) FROM old o"
+    before = rows_of(database, was)
+    whole = (
+        "SELECT (SELECT count(*) FROM old WHERE note LIKE '%!'), (SELECT count(*) FROM migrator.provenance_1),"
+        " (SELECT count(*) FROM migrator.before_image)"
+    )
+    for verb, batches in (("apply", 8), ("rollback", 2)):
+        with Child(verb, tmp_path, database, desk.change.name) as child:
+            assert child.heard("progress backfill", batches), child.last
+            assert child.kill(), child.last
+        assert 1 == len({number for row in rows_of(database, whole) for number in row})
+        if verb == "apply":
+            assert use_cases.apply(desk, listen=silent).proven
+            assert [(3_000,)] == rows_of(database, "SELECT count(*) FROM old WHERE note = id || '!'")
+        else:
+            back(desk)
+    assert before == rows_of(database, was)

@@ -55,22 +55,22 @@ def apply(desk: Desk):
 
 def test_no_more_are_open_than_may_be_and_a_later_run_goes_on(database: str, tmp_path: Path) -> None:
     """The run stops at the cap with work pending and says so; the application works, the next run goes on."""
-    desk = enqueuing(tmp_path, database, params={"open_jobs": 6}, settings={"workers": 3, "range_rows": 4})
+    desk = enqueuing(tmp_path, database, params={"open_jobs": 5}, settings={"workers": 3, "range_rows": 4})
     assert {("moved", ""): 16, ("skipped", "has one"): 4} == terms(desk, "enqueue", planned=True)
     report = apply(desk)
-    assert [(6,)] == rows_of(database, OPEN)
+    assert [(5,)] == rows_of(database, OPEN)
     assert exits.PENDING == exits.of_report(report)
-    assert ("enqueue: 6 rows of Job are open, 10 wait; run again when they are done",) == report.notes
+    assert ("enqueue: 5 rows of Job are open, 11 wait; run again when they are done",) == report.notes
     assert State.COPYING is report.state
     assert exits.NOT_PROVEN == exits.of_report(check(desk))
-    for done in (4, 6, 6):
+    for done in (4, 5, 5):
         execute(
             database,
             f'UPDATE "Job" SET status = \'DONE\' WHERE id IN (SELECT id FROM "Job"'
             f" WHERE status = 'PENDING' ORDER BY id LIMIT {done})",
         )
         report = apply(desk)
-        assert rows_of(database, OPEN) <= [(6,)]
+        assert rows_of(database, OPEN) <= [(5,)]
     assert (State.VERIFIED, True, ()) == (report.state, report.proven, report.waiting)
     assert [(16, 16)] == rows_of(database, 'SELECT count(*), count(DISTINCT "imageId") FROM "Job"')
     execute(database, "INSERT INTO \"Image\" VALUES ('new'); UPDATE \"Job\" SET status = 'PENDING'")
