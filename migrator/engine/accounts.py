@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from migrator.engine.blame import Blame
-from migrator.engine.projection.pieces import MOVED
+from migrator.engine.projection.pieces import FOLLOWING, MOVED
 from migrator.engine.projection.projection import CODE, DIGEST, MARKS, Projection
 from migrator.engine.ranges import Keyset
 from migrator.ledger.backfills import Recorded
@@ -122,6 +122,11 @@ def _joined(n: int, counted: Counted) -> str:
     backfill = projection.backfill
     past = "past" if backfill.in_place or backfill.handed_over else "orphan"
     given = "\n    WHEN v.s1 IS NOT NULL THEN v.kind" if backfill.handed_over else ""
+    reason = (
+        "q.reason"
+        if projection.grouping is None
+        else f"CASE WHEN v.follows THEN {literal(FOLLOWING)} ELSE q.reason END"
+    )
     gone, present = f"src.{counted.key_names[0]} IS NULL", f"t.{quote(projection.identity[0].name)}"
     return f"""j{n} AS MATERIALIZED (SELECT {", ".join(f"src.{name} AS k{at}" for at, name in named)}, CASE
     WHEN {gone} AND v.s1 IS NOT NULL THEN '{past}'
@@ -136,7 +141,7 @@ def _joined(n: int, counted: Counted) -> str:
     WHEN v.s1 IS NOT NULL THEN v.kind
     WHEN p.code IN ({counted.skipped}) THEN 'skipped'
     ELSE 'pending' END AS state,
-    CASE WHEN v.s1 IS NULL AND q.source_key IS NULL THEN p.code END AS code, q.reason, p.digest,
+    CASE WHEN v.s1 IS NULL AND q.source_key IS NULL THEN p.code END AS code, {reason} AS reason, p.digest,
     CASE WHEN {gone} AND v.s1 IS NULL THEN q.source_key ELSE ARRAY[{texts}] END AS key
   FROM src LEFT JOIN p{n} AS p ON {p_on} FULL JOIN {recorded.provenance} AS v ON {v_on}
   LEFT JOIN {projection.target.relation.sql} AS t ON {t_on}

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from migrator.database import failures
 from migrator.database.failures import SqlError
+from migrator.engine.projection.pieces import TAKEN
 from migrator.engine.ranges import Key
 from migrator.ledger import provenance
-
-TAKEN: Final = "another source row became, or is merged into, the same target row"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

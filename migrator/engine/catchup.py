@@ -22,7 +22,7 @@ from migrator.engine.work import Line, Work
 from migrator.ledger import lease
 from migrator.ledger.lease import Lease
 from migrator.model.change import Settings
-from migrator.model.names import quote
+from migrator.model.names import ours, quote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ class CatchUp:
         )
         keys = ", ".join(f"{ours} AS k{n}" for n, (ours, _) in enumerate(pairs, 1))
         found = " AND ".join(f"v.s{n} = updated.k{n}" for n in range(1, len(pairs) + 1))
-        return f"""WITH p AS MATERIALIZED ({projection.select(self.writing.keyset.within(lo, hi), merging=False)}),
+        return f"""WITH p AS MATERIALIZED ({self._select(lo, hi)}),
 updated AS (UPDATE {projection.target.relation.sql} AS t SET {new} FROM p JOIN {recorded.provenance} AS walked
     ON {same_key} WHERE {same_row} AND {kept_id} AND walked.kind = 'moved' AND p.{quote(CODE)} = {MOVED}
     AND p.{quote(DIGEST)} <> walked.digest AND {still_ours}
@@ -109,6 +109,10 @@ updated AS (UPDATE {projection.target.relation.sql} AS t SET {new} FROM p JOIN {
 provenance AS (UPDATE {recorded.provenance} AS v SET digest = updated.digest, marks = updated.marks,
     definition = {recorded.definition} FROM updated WHERE {found} RETURNING 1)
 SELECT count(*) FROM updated"""
+
+    def _select(self, lo: Key | None, hi: Key | None) -> str:
+        near = Keyset.nearby(self._projection.keys, ours("keyed")).within(lo, hi)
+        return self._projection.select(self.writing.keyset.within(lo, hi), near=near, merging=False)
 
     def _settable(self, name: str) -> bool:
         """Leave out the identity, which stays, and what the database alone may set."""

@@ -19,9 +19,10 @@ from typing import Final, get_args
 from migrator.database.connect import Connection
 from migrator.database.failures import SqlError
 from migrator.database.session import execute, rows, transaction, value
+from migrator.engine.groups import Ranking
 from migrator.engine.isolate import is_row_fault, raising_rows, without
-from migrator.engine.projection.images import digest, image, likeness, stored_digest
-from migrator.engine.projection.pieces import MOVED
+from migrator.engine.projection.images import digest, image, stored_digest
+from migrator.engine.projection.pieces import FOLLOWS, MOVED
 from migrator.engine.projection.projection import CODE, DIGEST, Projection
 from migrator.engine.ranges import Key, Keyset, plan_ranges
 from migrator.engine.statements import Writing
@@ -63,6 +64,7 @@ class Compare:
             found += verdicts[: max(0, self.show - len(found))]
             self.progress(read)
         foreign, strangers = self._foreign_rows(conn)
+        strangers += self._regrouped(conn)
         counts.update(one.kind for one in strangers)
         found += strangers[: max(0, self.show - len(found))]
         projection = self.writing.projection
@@ -140,26 +142,28 @@ class Compare:
         source_key = ", ".join(key_text(f"COALESCE({a}, {b})") for a, b in zip(keys, walked.names, strict=True))
         target_key = ", ".join(key_text(f"walked.t{number}") for number in range(1, len(projection.identity) + 1))
         held = f"held.backfill = {recorded.id} AND held.source_key = ARRAY[{', '.join(key_text(k) for k in keys)}]"
-        recognised = digest(projection.recognised, of="whole", by=likeness)
-        ours = f" WHERE NOT EXISTS (SELECT FROM walked WHERE {on})" if projection.backfill.handed_over else ""
-        fills = "".join(f", {quote(name)}" for name in projection.backfill.fills)
+        given = f" WHERE NOT EXISTS (SELECT FROM walked WHERE {on})" if projection.backfill.handed_over else ""
+        recognised = projection.recognition("whole")
+        near = Keyset.nearby(projection.keys, ours("keyed")).within(lo, hi)
+        more = "".join(f", {quote(name)}" for name in projection.backfill.fills)
+        more += f", {', '.join(projection.into_columns())}" if projection.grouping else ""
         return f"""WITH p AS MATERIALIZED (
-  SELECT {", ".join(projection.key_columns())}, {quote(CODE)}, {quote(DIGEST)}, {recognised} AS {RECOGNISED}{fills}
-  FROM ({projection.select(self.writing.keyset.within(lo, hi), merging=False)}) AS whole),
+  SELECT {", ".join(projection.key_columns())}, {quote(CODE)}, {quote(DIGEST)}, {recognised} AS {RECOGNISED}{more}
+  FROM ({projection.select(self.writing.keyset.within(lo, hi), near=near, merging=False)}) AS whole),
 walked AS MATERIALIZED (SELECT * FROM {recorded.provenance} AS walked WHERE {walked.within(lo, hi)}),
 held AS MATERIALIZED (SELECT backfill, source_key FROM migrator.quarantine WHERE backfill = {recorded.id}),
 judged AS (SELECT {self._kind()} AS kind, ARRAY[{source_key}] AS source_key, ARRAY[{target_key}] AS target_key
   FROM p FULL JOIN walked ON {on}
   LEFT JOIN {projection.target.relation.sql} AS t ON {identity}
   LEFT JOIN held ON {held}{self._filled_join()})
-SELECT NULL::text, NULL::text[], NULL::text[], (SELECT count(*) FROM p{ours})
+SELECT NULL::text, NULL::text[], NULL::text[], (SELECT count(*) FROM p{given})
 UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NOT NULL"""
 
     def _kind(self) -> str:
         projection = self._projection
         first = f"t.{quote(projection.identity[0].name)}"
         whole = digest(projection.compared, of="t")
-        recognised = digest(projection.recognised, of="t", by=likeness)
+        recognised = projection.recognition("t")
         code, ours = f"p.{quote(CODE)}", f"p.{quote(DIGEST)}"
         written = stored_digest(self.writing.recorded, projection.target, "walked", "t")
         unchanged = f"CASE walked.kind WHEN 'merged' THEN ({recognised}) ELSE {written} END = walked.digest"
@@ -176,11 +180,25 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
   WHEN {source_gone} THEN 'extra: its source row is gone'
   WHEN {first} IS NULL THEN 'lost: the target row is gone'
   WHEN held.backfill IS NOT NULL THEN 'stale: moved, and quarantined as well'
-  WHEN {code} = {MOVED} AND CASE walked.kind WHEN 'merged' THEN {recognised} = p.{RECOGNISED}
+{self._follows()}  WHEN {code} = {MOVED} AND CASE walked.kind WHEN 'merged' THEN {recognised} = p.{RECOGNISED}
     AND {self._still_filled("t")} AND {self._still_filled("p")} ELSE {whole} = {ours} END THEN NULL
   WHEN ({unchanged}) IS NOT TRUE THEN 'altered'
   WHEN {code} = {MOVED} THEN 'stale'
   ELSE 'stale: the source row would not be moved now' END"""
+
+    def _follows(self) -> str:
+        """Judge a row that follows another: it points where that one's provenance points, and is as recorded."""
+        projection = self._projection
+        if projection.grouping is None:
+            return ""
+        into = projection.into_columns("p")
+        same = " AND ".join(f"{one} = walked.t{n}" for n, one in enumerate(into, 1))
+        follows, digest = f"p.{quote(CODE)} = {FOLLOWS}", f"p.{quote(DIGEST)}"
+        return f"""  WHEN {follows} AND walked.follows AND {same} AND {digest} = walked.digest THEN NULL
+  WHEN {follows} AND walked.follows THEN 'stale: its winner became another row'
+  WHEN {follows} THEN 'stale: it belongs to another row now'
+  WHEN walked.follows THEN 'stale: it stands for itself now'
+"""
 
     def _filled_join(self) -> str:
         """Join what a merge wrote into empty columns of an application's row."""
@@ -215,6 +233,15 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
             known = {tuple(one.target_key.values()) for one in doubled}
             return foreign, doubled + [one for one in self._extra(conn) if tuple(one.target_key.values()) not in known]
 
+    def _regrouped(self, conn: Connection) -> list[RowVerdict]:
+        """Name the rows that belong to another row now than they did when they were moved."""
+        ranking = Ranking.of(self.writing)
+        if ranking is None:
+            return []
+        with transaction(conn, read_only=True, search_path=self.search_path, work_mem=WORK_MEM):
+            found = rows(conn, ranking.regrouped())
+        return [self._verdict(f"stale: it belongs to {won} now", list(key), list(into)) for key, into, won in found]
+
     def _strangers(self) -> str:
         identity = self._projection.identity
         tests = [
@@ -236,6 +263,7 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
         if not telling or self._projection.backfill.handed_over:
             return []
         strange, ours = digest(telling, of="stranger"), digest(telling, of="ours")
+        alone = self._projection.grouping is None
         walked = Keyset.of_provenance(self.writing.recorded.provenance, self._projection.keys)
         same = " AND ".join(
             f"ours.{quote(one.name)} = walked.t{n}" for n, one in enumerate(self._projection.identity, 1)
@@ -245,7 +273,8 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
             conn,
             f"SELECT {walked.texts}, {self._target_key('stranger')} FROM ({self._strangers()}) AS stranger"
             f" JOIN {self._projection.target.relation.sql} AS ours ON {strange} = {ours}"
-            f" JOIN {walked.relation} AS walked ON {same} WHERE {given} ORDER BY 2, 1",
+            f" JOIN {walked.relation} AS walked ON {same}{'' if alone else ' AND NOT walked.follows'}"
+            f" WHERE {given} ORDER BY 2, 1",
         )
         return [self._verdict("doubled: a second row with the same content", list(a), list(b)) for a, b in found]
 

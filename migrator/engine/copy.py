@@ -21,6 +21,7 @@ from migrator.database.session import execute, one, rows, value
 from migrator.engine.blame import Blame, blame
 from migrator.engine.contested import LOCK_SPACE, Drain, contested_keys
 from migrator.engine.counts import Counts, counted
+from migrator.engine.groups import Ranking
 from migrator.engine.inplace import forget_deleted
 from migrator.engine.pacing import FullError, OvershotError, Pacing, end_within
 from migrator.engine.ranges import Key, plan_ranges
@@ -76,6 +77,7 @@ class Copy:
 
     def _run(self) -> Iterator[Counts]:
         with self._line() as line:
+            self._rank(line, whole=True)
             self._plan(line)
             self._forget_deleted(line)
             yield from self._ranges(line)
@@ -86,6 +88,7 @@ class Copy:
                 if held and (waiting is None or held < waiting):
                     waiting = held
                     self._release_dangling(line)
+                self._rank(line)
                 if not self._find_behind(line):
                     return
                 yield from self._ranges(line)
@@ -143,6 +146,19 @@ class Copy:
                 forget_deleted(conn, self.writing.projection, self.writing.recorded)
 
         self._work.retrying(forget)
+
+    def _rank(self, line: Line, *, whole: bool = False) -> None:
+        """Bring the groups in the Ledger up to date with the source, before their rows are taken."""
+        ranking = Ranking.of(self.writing)
+        if ranking is None:
+            return
+
+        def rank() -> None:
+            with self._work.transaction(line) as conn:
+                lease.check(conn, self.lease)
+                ranking.run(conn, whole=whole)
+
+        self._work.retrying(rank)
 
     def _ranges(self, line: Line) -> Iterator[Counts]:
         ranges = backfills.open_ranges(line.conn, self._id)
@@ -417,7 +433,7 @@ class Copy:
 
 def count_behind(conn: Connection, writing: Writing) -> int:
     """Count the source rows nobody accounts for yet and which the Projection would take."""
-    return int(value(conn, f"SELECT count(*) FROM ({writing.behind()}) AS behind"))
+    return int(value(conn, f"SELECT count(*) FROM ({writing.behind(waiting=True)}) AS behind"))
 
 
 def _is_row(error: SqlError | _MissedRowsError) -> bool:

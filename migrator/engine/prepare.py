@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from migrator.database import inventory
 from migrator.database.connect import Connection
-from migrator.engine import inplace, keys
+from migrator.engine import groups, inplace, keys
 from migrator.engine.accounts import Counted
+from migrator.engine.moved import moved_rows
 from migrator.engine.projection.bind import catalog_of
 from migrator.engine.projection.compile import compile_backfill
 from migrator.engine.projection.fit import Subject
@@ -16,7 +17,7 @@ from migrator.engine.projection.images import ALGORITHM
 from migrator.engine.projection.projection import Projection
 from migrator.engine.ranges import Keyset
 from migrator.engine.statements import Writing
-from migrator.ledger import backfills, install, parameters, provenance, quarantine, steps
+from migrator.ledger import backfills, install, parameters, provenance, quarantine, steps, winners
 from migrator.ledger.backfills import Image, Recorded
 from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
@@ -92,8 +93,8 @@ def prepare(
     if coming is None and live is not None and expanding:
         coming = _with_columns_to_come(live, backfill)
     whole = coming is None or live is None or set(coming.names) <= set(live.names)
-    stored = ledger and parameters.are_stored(conn, change.name, change.arguments)
     recorded = backfills.recorded(conn, change.name, backfill.name) if ledger else None
+    stored = ledger and parameters.are_stored(conn, change.name, change.arguments)
     catalog, target = catalog_of(conn), coming or live or declared or unchecked(backfill, relation)
     instead = inplace.instead_of(target, source, catalog.type_exists) if backfill.in_place else {}
     subject = Subject(
@@ -108,8 +109,13 @@ def prepare(
         stored_for=change.name if stored else None,
         unready=_unready(conn, coming or live or declared, filling),
         reads=inplace.as_before(target, backfill, recorded, instead) if backfill.in_place else "",
+        recorded=recorded.id if recorded else None,
+        grouped=recorded.id if recorded and backfill.group and winners.are_kept(conn, recorded.id) else None,
+        moved=moved_rows(conn, change, backfill, search_path=search_path, shapes=shapes or {}, ledger=ledger),
     )
     projection = compile_backfill(subject, catalog)
+    if subject.grouped is None:
+        groups.look_at(conn, projection)
     ours = tuple(provenance.of_target(conn, backfill.target)) if ledger and live is not None else ()
     return Prepared(
         change=change,
@@ -156,6 +162,9 @@ def record_definition(run: Run, conn: Connection, change: Change, backfill: Back
             projection.identity,
             prepared.image(inventory.server(conn).major),
         )
+        if backfill.group is not None and projection.grouping and projection.grouping.recorded is None:
+            winners.create(conn, recorded.id, projection.keys, projection.identity)
+            projection = prepare(conn, change, backfill, search_path=search_path).projection
         ours = provenance.of_target(conn, backfill.target)
         if backfill.in_place:
             projection = replace(projection, reads=inplace.as_before(projection.source, backfill, recorded, {}))

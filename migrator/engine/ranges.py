@@ -7,7 +7,7 @@ is never NULL inside; None stands for "unbounded".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migrator.database.connect import Connection
 from migrator.database.session import one, value
@@ -40,6 +40,11 @@ class Keyset:
         """Walk a provenance table by the source key in it."""
         columns = tuple((f"s{number}", one.type.name) for number, one in enumerate(keys, 1))
         return cls(relation=table, alias="walked", columns=columns)
+
+    @classmethod
+    def nearby(cls, keys: Sequence[TableColumn], alias: str) -> Keyset:
+        """Walk a table that has the source's key as s1, …, under an alias."""
+        return replace(cls.of_provenance("", keys), alias=alias)
 
     @property
     def names(self) -> list[str]:

@@ -41,7 +41,7 @@ def read_by(conn: Connection, projection: Projection, search_path: str) -> Reads
         # Not even planned; and all in one message, so that no pooler keeps a part of it.
         _, ((locked,),), _ = results(
             conn,
-            f"PREPARE {_NAME} AS {projection.raw()};"
+            f"PREPARE {_NAME} AS {_read(projection)};"
             " SELECT array_agg(DISTINCT relation::bigint) FROM pg_catalog.pg_locks WHERE locktype = 'relation'"
             " AND pid = pg_catalog.pg_backend_pid() AND relation <> 'pg_catalog.pg_locks'::pg_catalog.regclass;"
             f" DEALLOCATE {_NAME}",
@@ -59,6 +59,13 @@ def read_by(conn: Connection, projection: Projection, search_path: str) -> Reads
         frozenset(one for one, kind in relations if kind in COUNTED and one.schema not in _SYSTEM),
         (*(_named(one, kind) for one, kind in relations if kind == "f" or one.schema in _SYSTEM), *functions),
     )
+
+
+def _read(projection: Projection) -> str:
+    """Write a SELECT that reads what the Projection reads, also where its groups stand in the Ledger."""
+    if projection.grouping is None:
+        return projection.raw()
+    return f"SELECT FROM ({projection.raw()}) AS raw, ({projection.grouping.pairs()}) AS pairs"
 
 
 def _named(relation: Relation, kind: str) -> str:

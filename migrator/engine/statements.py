@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from migrator.engine.blame import Blame
 from migrator.engine.inplace import GOT, InPlace
-from migrator.engine.projection.pieces import FIRST_OUTCOME, MERGED, MOVED
+from migrator.engine.projection.pieces import FIRST_OUTCOME, FOLLOWS, MERGED, MOVED
 from migrator.engine.projection.projection import CODE, DETAIL, DIGEST, MARKS, Projection
 from migrator.engine.ranges import Key, Keyset
 from migrator.ledger.backfills import Recorded
@@ -42,7 +42,7 @@ class Writing:
         where = self.keyset.within(lo, hi)
         moved = f"SELECT {self._provenance_of('p')} FROM p WHERE p.{quote(CODE)} = {MOVED}"
         return self._statement(
-            self.projection.select(where, merging=False),
+            self.projection.select(where, near=self._near(lo, hi), merging=False, turn="winners"),
             [
                 f"ins AS (INSERT INTO {self._target} {self._insert_from_p()} RETURNING 1)",
                 f"prov AS (INSERT INTO {self.recorded.provenance} {moved})",
@@ -58,13 +58,14 @@ class Writing:
 
     def careful_rows(self, lo: Key | None, hi: Key | None) -> str:
         """Write the SELECT of the rows that the careful statement takes."""
-        walked = Keyset.of_provenance("", self.projection.keys)
-        where = replace(walked, alias=ours("known")).within(lo, hi)
-        return self._as_it_is.select(f"{self.keyset.within(lo, hi)} AND {self.unaccounted_for(where)}")
+        where = Keyset.nearby(self.projection.keys, ours("known")).within(lo, hi)
+        rows = f"{self.keyset.within(lo, hi)} AND {self.unaccounted_for(where)}"
+        return self._as_it_is.select(rows, near=self._near(lo, hi), turn="ready")
 
     def contested(self, key: Key, attempt: int) -> str:
         """Write the statement that decides one contested key again, under a fresh snapshot."""
-        select = self._as_it_is.select(f"{self.keyset.at(key)} AND {self.unaccounted_for()}")
+        near = Keyset.nearby(self.projection.keys, ours("keyed")).at(key)
+        select = self._as_it_is.select(f"{self.keyset.at(key)} AND {self.unaccounted_for()}", near=near, turn="ready")
         return self._careful(select, None, attempt)
 
     def locked(self, key: Key) -> str:
@@ -125,9 +126,12 @@ class Writing:
             f" AND {held}.source_key = {keyset.texts})"
         )
 
-    def behind(self) -> str:
-        """Write the SELECT of the source rows nobody accounts for yet and which the Projection would take."""
-        select = self._as_it_is.select(self.unaccounted_for(), merging=False)
+    def behind(self, *, waiting: bool = False) -> str:
+        """Write the SELECT of the source rows nobody accounts for yet and which the Projection would take.
+
+        With `waiting` also of those of a group whose turn has not come.
+        """
+        select = self._as_it_is.select(self.unaccounted_for(), merging=False, turn="all" if waiting else "ready")
         skipped = ", ".join(str(code) for code in self.projection.codes("skipped")) or "-1"
         return f"SELECT * FROM ({select}) AS taken WHERE taken.{quote(CODE)} NOT IN ({skipped})"
 
@@ -144,6 +148,9 @@ class Writing:
     def _insert_from_p(self) -> str:
         columns = ", ".join(f"p.{quote(one.name)}" for one in self.projection.columns)
         return f"SELECT {columns} FROM p WHERE p.{quote(CODE)} = {MOVED}"
+
+    def _near(self, lo: Key | None, hi: Key | None) -> str:
+        return Keyset.nearby(self.projection.keys, ours("keyed")).within(lo, hi)
 
     def _identity(self, of: str) -> list[str]:
         return [f"{of}.{quote(one.name)}" for one in self.projection.identity]
@@ -162,6 +169,8 @@ class Writing:
         names = ", ".join(quote(one.name) for one in self.projection.identity)
         merged = [*self.projection.key_columns("p"), *self.projection.into_columns("p"), "'merged'"]
         merged += [f"p.{quote(MARKS)}", f"p.{quote(DIGEST)}", str(self.recorded.definition)]
+        grouped = self.projection.grouping is not None
+        merged += [f"p.{quote(CODE)} = {FOLLOWS}"] if grouped else []
         parts = [
             f"ins AS (INSERT INTO {self._target} {self._insert_from_p()}"
             f" ON CONFLICT ({names}) DO NOTHING RETURNING {names})",
@@ -169,8 +178,9 @@ class Writing:
             f"got AS MATERIALIZED (SELECT p.*, {self._identity('ins')[0]} IS NOT NULL AS {quote('~got')}"
             f" FROM p FULL JOIN ins ON {by_identity})",
             f"prov AS (INSERT INTO {self.recorded.provenance}"
-            f" SELECT {self._provenance_of('got')} FROM got WHERE got.{quote(CODE)} = {MOVED} AND got.{quote('~got')}"
-            f" UNION ALL SELECT {', '.join(merged)} FROM p WHERE p.{quote(CODE)} = {MERGED})",
+            f" SELECT {self._provenance_of('got')}{', false' if grouped else ''} FROM got"
+            f" WHERE got.{quote(CODE)} = {MOVED} AND got.{quote('~got')}"
+            f" UNION ALL SELECT {', '.join(merged)} FROM p WHERE p.{quote(CODE)} IN ({MERGED}, {FOLLOWS}))",
             f"contested AS (INSERT INTO migrator.change_log (backfill, source_key, attempts)"
             f" SELECT {self.recorded.id}, {self._key_texts('got')}, {attempt} FROM got"
             f" WHERE got.{quote(CODE)} = {MOVED} AND NOT got.{quote('~got')})",
@@ -232,7 +242,7 @@ class Writing:
             f"walked AS (UPDATE migrator.range SET position = {place}, done = {'true' if ends else 'false'},"
             " read = read + (SELECT count(*) FROM p),"
             f" moved = moved + (SELECT count(*) FROM p WHERE {code} = {MOVED}),"
-            f" merged = merged + (SELECT count(*) FROM p WHERE {code} = {MERGED}),"
+            f" merged = merged + (SELECT count(*) FROM p WHERE {code} IN ({MERGED}, {FOLLOWS})),"
             f" skipped = skipped + (SELECT count(*) FROM p WHERE {code} IN ({skipped})),"
             f" quarantined = quarantined + (SELECT count(*) FROM p WHERE {code} >= {FIRST_OUTCOME}"
             f" AND {code} NOT IN ({skipped})) WHERE id = {range_id})"
@@ -244,6 +254,6 @@ class Writing:
         body = ",\n".join([f"p AS MATERIALIZED ({selected})", *parts])
         return (
             f"WITH {body}\nSELECT count(*), count(*) FILTER (WHERE {code} = {MOVED}),"
-            f" count(*) FILTER (WHERE {code} = {MERGED}), count(*) FILTER (WHERE {code} IN ({skipped})),"
+            f" count(*) FILTER (WHERE {code} IN ({MERGED}, {FOLLOWS})), count(*) FILTER (WHERE {code} IN ({skipped})),"
             f" count(*) FILTER (WHERE {code} >= {FIRST_OUTCOME} AND {code} NOT IN ({skipped})), {inserted} FROM p"
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from migrator import __version__
 from migrator.database.connect import Connection
 from migrator.database.session import execute, one, rows, value
-from migrator.ledger import provenance
+from migrator.ledger import provenance, winners
 from migrator.model.errors import RefusedError
 from migrator.model.tables import TableColumn
 
@@ -206,6 +206,7 @@ def lock_range(conn: Connection, id: int) -> Range | None:
 def forget(conn: Connection, id: int) -> None:
     """Forget a backfill: its definitions, Ranges, quarantine, before-images and provenance."""
     execute(conn, "DELETE FROM migrator.change_log WHERE backfill = %s", (id,))
+    winners.drop(conn, id)
     provenance.drop(conn, id)
     execute(conn, "DELETE FROM migrator.backfill WHERE id = %s", (id,))
 

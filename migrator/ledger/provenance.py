@@ -27,8 +27,8 @@ def create(conn: Connection, backfill: int, keys: Sequence[TableColumn], identit
     """
     sources = [f"s{number}" for number in range(1, len(keys) + 1)]
     targets = [f"t{number}" for number in range(1, len(identity) + 1)]
-    typed = [f"{name} {_type(column)} NOT NULL" for name, column in zip(sources, keys, strict=True)]
-    typed += [f"{name} {_type(column)} NOT NULL" for name, column in zip(targets, identity, strict=True)]
+    typed = [f"{name} {type_of(column)} NOT NULL" for name, column in zip(sources, keys, strict=True)]
+    typed += [f"{name} {type_of(column)} NOT NULL" for name, column in zip(targets, identity, strict=True)]
     execute(
         conn,
         f"CREATE TABLE {table(backfill)} ({', '.join(typed)},"
@@ -36,6 +36,16 @@ def create(conn: Connection, backfill: int, keys: Sequence[TableColumn], identit
         f" definition integer NOT NULL, PRIMARY KEY ({', '.join(sources)}))",
     )
     execute(conn, f"CREATE UNIQUE INDEX {one_each(backfill)} ON {table(backfill)} ({', '.join(targets)})")
+
+
+def let_follow(conn: Connection, backfill: int, identity: Sequence[TableColumn]) -> None:
+    """Let source rows follow another one to its target row; of all others each still has its own."""
+    targets = ", ".join(f"t{number}" for number in range(1, len(identity) + 1))
+    here, name = table(backfill), one_each(backfill)
+    execute(conn, f"ALTER TABLE {here} ADD COLUMN follows boolean NOT NULL DEFAULT false")
+    execute(conn, f"DROP INDEX migrator.{name}")
+    execute(conn, f"CREATE UNIQUE INDEX {name} ON {here} ({targets}) WHERE NOT follows")
+    execute(conn, f"CREATE INDEX {name}s ON {here} ({targets})")
 
 
 def drop(conn: Connection, backfill: int) -> None:
@@ -62,6 +72,7 @@ def targets(conn: Connection, backfill: int, width: int, limit: int) -> list[str
     return [str(key) for (key,) in rows(conn, asked)]
 
 
-def _type(column: TableColumn) -> str:
+def type_of(column: TableColumn) -> str:
+    """Write the type of a column of ours that holds a key."""
     # Two text columns compare only under one collation, so ours carries the original's.
     return f"{column.type.name} COLLATE {column.collation}" if column.collation else column.type.name

@@ -20,10 +20,12 @@ from migrator.model.expressions import (
     given,
     lookup,
     missing,
+    moved_to,
     rule,
     rules,
     sql,
 )
+from migrator.model.groups import grouped, paired
 from migrator.model.pace import pace
 from migrator.model.parameters import File, param
 
@@ -43,9 +45,12 @@ __all__ = [
     "estimated",
     "flagged",
     "given",
+    "grouped",
     "lookup",
     "missing",
+    "moved_to",
     "pace",
+    "paired",
     "param",
     "rule",
     "rules",

@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from migrator.model.errors import ConfigurationError
-from migrator.model.expressions import Elsewhere, Expression, Given, Missing, Predicate, as_expression, walk
+from migrator.model.expressions import Elsewhere, Expression, Given, Missing, MovedTo, Predicate, as_expression, walk
+from migrator.model.groups import Group, Grouped, Paired
 from migrator.model.pace import Pace
 from migrator.model.parameters import Parameter
 
@@ -37,9 +38,10 @@ class Backfill:
     """How rows of `source` become rows of `target`: facts only, no loop.
 
     `key`: the source's unique column(s). `identity`: the target's unique column(s) which the source key determines.
-    `merge`: target column(s) by which a row of the new application is recognised; `fill`: columns of such a row that
-    are completed where they are NULL. `skip` and `quarantine`: named conditions. `columns`: an Expression for each
-    target column. `left_behind`: why a source column is not read.
+    `merge`: target column(s) by which a row of the new application is recognised, each with the expression through
+    which both sides are compared where that is not the value itself; `fill`: columns of such a row that are completed
+    where they are NULL. `group`: which source rows become one target row together. `skip` and `quarantine`: named
+    conditions. `columns`: an Expression for each target column. `left_behind`: why a source column is not read.
     `volatile`: target columns that may differ between runs and are not compared. `only_if`: a Parameter of type bool;
     while it is not true, the change goes without this backfill.
     Where source and target are one table, rows are written *in place*: `columns` are those that are written, and the
@@ -52,8 +54,9 @@ class Backfill:
     target: str
     identity: Names = ()
     columns: Mapping[str, Expression | Parameter | str]
-    merge: Names = ()
+    merge: Names | Mapping[str, Expression | str] = ()
     fill: Names = ()
+    group: Group | None = None
     skip: Mapping[str, Predicate | Elsewhere] = field(default_factory=dict)
     quarantine: Mapping[str, Predicate] = field(default_factory=dict)
     left_behind: Mapping[str, str] = field(default_factory=dict)
@@ -67,7 +70,10 @@ class Backfill:
 
     def __post_init__(self) -> None:
         """Bring every field to one form and refuse what contradicts itself."""
-        for name in ("key", "identity", "merge", "fill", "volatile"):
+        if isinstance(self.merge, Mapping):
+            folds = {name: as_expression(one) for name, one in self.merge.items()}
+            object.__setattr__(self, "merge", MappingProxyType(folds))
+        for name in ("key", "identity", "fill", "volatile", *(() if self.folds else ("merge",))):
             value = getattr(self, name)
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
         if self.in_place and not self.identity:
@@ -91,15 +97,17 @@ class Backfill:
         ]
         found += self._faults_in_place() if self.in_place else []
         for name in ("identity", "merge", "fill", "volatile")[1 if self.in_place else 0 :]:
-            unknown = [one for one in getattr(self, name) if one not in self.columns]
+            unknown = [one for one in tuple(getattr(self, name)) if one not in self.columns]
             if unknown:
                 found.append(f"{name} names {', '.join(unknown)}, which columns does not fill.")
-        if set(self.fill) & {*self.identity, *self.merge}:
+        if set(self.fill) & {*self.identity, *self.merges}:
             found.append("a column of identity or merge is there already and cannot be filled.")
         if set(self.identity) & set(self.volatile):
             found.append("a column of the identity cannot be volatile.")
         if self.pace is not None and not isinstance(self.pace, Pace):
             found.append("pace is none; write pace(at_most=…, open=sql(…)).")
+        if not isinstance(self.group, Grouped | Paired | None):
+            found.append(f"group is {self.group!r}; write grouped(by=…, order=…) or paired(sql(…)).")
         if self.only_if is not None and (not isinstance(self.only_if, Parameter) or self.only_if.kind is not bool):
             found.append("only_if is no parameter of type bool; write param(…, bool, default=False).")
         return found
@@ -112,6 +120,8 @@ class Backfill:
             found.append(f"columns names {', '.join(keys)}, the key, which is not written in place.")
         if self.merge or self.fill:
             found.append("in place there is nothing to merge with; leave merge and fill out.")
+        if self.group:
+            found.append("in place every row stays a row of its own; leave group out.")
         return found
 
     @property
@@ -133,6 +143,11 @@ class Backfill:
     def merges(self) -> tuple[str, ...]:
         """The target columns by which an application's row is recognised."""
         return tuple(self.merge)
+
+    @property
+    def folds(self) -> Mapping[str, Expression]:
+        """The expressions over a target row through which merge columns are compared; none: by their values."""
+        return self.merge if isinstance(self.merge, Mapping) else {}  # type: ignore[return-value]  # see __post_init__
 
     @property
     def fills(self) -> tuple[str, ...]:
@@ -167,6 +182,7 @@ class Backfill:
     def parts(self) -> tuple[Any, ...]:
         """List every expression and predicate of the definition, with all that is inside them."""
         tops: list[Any] = [*self.expressions.values(), *self.skip.values(), *self.quarantine.values()]
+        tops += [*self.folds.values(), *(self.group.parts() if isinstance(self.group, Grouped | Paired) else ())]
         return tuple(part for top in tops for part in walk(top))
 
     def parameters(self, *, pacing: bool = True) -> dict[str, Parameter]:
@@ -175,6 +191,10 @@ class Backfill:
         paced = () if self.pace is None or not pacing else self.pace.parameters
         return {one.name: one for one in (*read, *((self.only_if,) if self.only_if else ()), *paced)}
 
+    def followed(self) -> tuple[str, ...]:
+        """Name the backfills whose rows this one looks up by moved_to."""
+        return tuple(dict.fromkeys(part.backfill for part in self.parts() if isinstance(part, MovedTo)))
+
     def missing(self) -> dict[str, Missing]:
         """Name the columns that are left NULL for a reason."""
         return {name: one for name, one in self.expressions.items() if isinstance(one, Missing)}
@@ -182,6 +202,7 @@ class Backfill:
     def facts(self) -> str:
         """Give the canonical text of the definition, from which its digest is made; names and places excluded."""
         leave = {"name", "path", "doc", "columns", "pace", *(() if self.handed_over else ("handed_over",))}
+        leave |= set() if self.group else {"group"}
         plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in leave}
         lines = [f"{name} = {dict(value) if isinstance(value, Mapping) else value!r}" for name, value in plain.items()]
         return "\n".join(lines + [f"{name}: {one!r}" for name, one in self.expressions.items()])

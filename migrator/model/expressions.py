@@ -184,6 +184,13 @@ class Clock:
     """The moment of writing, in UTC and milliseconds; only for columns that are not compared."""
 
 
+@dataclass(frozen=True, slots=True)
+class MovedTo:
+    """The identity of the target row which this source row became in another, earlier backfill; NULL for none."""
+
+    backfill: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One named rule: where its condition is true, its value is taken and its name is kept with the row."""
@@ -239,6 +246,7 @@ Expression: TypeAlias = (
     | DerivedUuid
     | DerivedText
     | Clock
+    | MovedTo
     | Rules
 )
 
@@ -354,6 +362,11 @@ def derived_text(*, prefix: str = "mg", length: int = 23, salt: str = "") -> Der
 def clock() -> Clock:
     """Take the moment of writing, in UTC; only for a column that `volatile` names."""
     return Clock()
+
+
+def moved_to(backfill: str) -> MovedTo:
+    """Take the identity of the target row which this source row became in an earlier backfill of the same source."""
+    return MovedTo(backfill)
 
 
 def rule(name: str, *, when: Predicate, value: str | Expression) -> Rule:

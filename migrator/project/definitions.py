@@ -47,6 +47,7 @@ def load(directory: Path, names: Sequence[str], *, change: str) -> tuple[Backfil
                 faults.append(made)
     for backfill in loaded.values():
         faults.extend(_wrong_elsewhere(backfill, loaded, names))
+        faults.extend(_wrong_moved_to(backfill, loaded, names))
     raise_all("M105", f"change {change}", faults)
     return tuple(loaded.values())
 
@@ -164,6 +165,27 @@ def _wrong_elsewhere(backfill: Backfill, loaded: dict[str, Backfill], names: Seq
         elif loaded[wanted].only_if not in {None, backfill.only_if}:
             what = f"{rule} names {wanted!r}, which a parameter may leave out: nobody would take these rows."
             yield Fault(where=where, what=what, cure="Give both the same only_if, or leave the rows behind by name.")
+
+
+def _wrong_moved_to(backfill: Backfill, loaded: dict[str, Backfill], names: Sequence[str]) -> Iterator[Fault]:
+    """Find looked up rows that are not there when they are looked up; a file that failed to load is given the doubt."""
+    place = list(names).index(backfill.name)
+    for wanted in backfill.followed():
+        where, said = backfill.path, f"moved_to({wanted!r})"
+        if wanted not in names:
+            cure = did_you_mean(wanted, [one for one in names if one != backfill.name])
+            yield Fault(where=where, what=f"{said} names no backfill of this change.", cure=cure)
+        elif list(names).index(wanted) >= place:
+            cure = f"List {wanted} before {backfill.name} in migrator.toml."
+            yield Fault(where=where, what=f"{said} names a backfill that does not run before this one.", cure=cure)
+        elif (other := loaded.get(wanted)) is not None:
+            if Relation.parse(other.source) != Relation.parse(backfill.source) or other.keys != backfill.keys:
+                here, there = (f"{one.source} by {', '.join(one.keys)}" for one in (backfill, other))
+                what = f"{said} names a backfill of {there}; this one walks {here}."
+                yield Fault(where=where, what=what, cure="Look up rows of the same source by the same key.")
+            elif len(other.identities) > 1:
+                what = f"{said} names a backfill whose identity has several columns: {', '.join(other.identities)}."
+                yield Fault(where=where, what=what, cure="Look up what has an identity of one column.")
 
 
 def _place(file: Path) -> str:

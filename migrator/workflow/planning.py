@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from migrator import hazards
+from migrator.engine.prepare import Prepared
 from migrator.engine.reads import read_by
 from migrator.ledger import install
 from migrator.ledger.run import Step
@@ -75,11 +76,20 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
             *not_looked_at(prepared, to_be_brought_over(pending)),
             *(f"where the rows of {one.name} go is known when {one.source} is made" for one in later),
             *_left_out(desk.change),
+            *(note for one in prepared for note in _not_known_yet(one)),
         ),
     )
     made: list[Step] = [*applied_steps(desk, facts), *pending, *copies(desk, prepared), comparison(desk)]
     made += [archive] if putting_away else []
     return make_plan(desk.change, desk.database.shown, facts, made, foretold, dry_run=dry_run)
+
+
+def _not_known_yet(prepared: Prepared) -> tuple[str, ...]:
+    """Say which columns take what another backfill will have made, so that no fate of a row was told by them."""
+    return tuple(
+        f"{prepared.projection.backfill.name}: {name} is known once {', '.join(waited)} ran; until then it is NULL here"
+        for name, waited in prepared.projection.not_known_yet.items()
+    )
 
 
 def _archived_plan(desk: Desk, facts: Facts, *, dry_run: bool) -> Plan:

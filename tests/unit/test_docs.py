@@ -167,7 +167,9 @@ def test_every_table_of_the_ledger_is_described() -> None:
     """Each table of the Ledger has a line in docs/design.md; two are made elsewhere than in its schema."""
     schema = "".join(one.read_text(encoding="utf-8") for one in sorted((ROOT / "migrator/ledger").glob("schema_*.sql")))
     made = set(re.findall(r"CREATE TABLE migrator\.(\w+)", schema))
-    assert made | {"provenance_N", "alembic_version"} == table_names(sections(page("design.md"))["The Ledger"])
+    assert made | {"provenance_N", "winner_N", "alembic_version"} == table_names(
+        sections(page("design.md"))["The Ledger"]
+    )
 
 
 def test_the_states_and_phases_are_described() -> None:

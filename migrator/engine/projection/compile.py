@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from migrator.engine.projection import judge, purity
+from migrator.engine.projection import grouping, judge, purity
 from migrator.engine.projection.casts import Cast, CastContext, total_cast
 from migrator.engine.projection.fit import Faults, Subject, check_fit
-from migrator.engine.projection.pieces import Fault, Mark, Outcome, Piece
+from migrator.engine.projection.grouping import CANNOT, Grouping
+from migrator.engine.projection.merging import Fold, text_of
+from migrator.engine.projection.pieces import FOLLOWING, TAKEN, Fault, Mark, Outcome, Piece
 from migrator.engine.projection.projection import DETAIL, MARKS, Contested, Judgement, Projection
 from migrator.engine.projection.translate import Translator, first
 from migrator.model import expressions as ex
 from migrator.model.errors import ConfigurationError, MigratorError
 from migrator.model.names import DEFAULT_COLLATION, quote
-from migrator.model.tables import TypeOf
+from migrator.model.tables import TableColumn, TypeOf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ def compile_backfill(subject: Subject, catalog: Catalog) -> Projection:
 
     Raises ConfigurationError with every fault found: M113 unknown column, M107 a NOT NULL column nobody fills, M114 an
     expression that does not parse, M115 a wrong type, M118 a key that is not unique, M119 an identity that is not,
-    M120 a clock, chance or session read.
+    M120 a clock, chance or session read, M150 a group and M153 a merge that does not parse.
     """
     faults = Faults(subject.backfill)
     check_fit(subject, faults)
@@ -51,27 +53,100 @@ class _Compiler:
     def __init__(self, subject: Subject, catalog: Catalog, faults: Faults) -> None:
         self.subject, self.catalog, self.faults = subject, catalog, faults
         self.backfill, self.source, self.target = subject.backfill, subject.source, subject.target
-        self.outcomes = [Outcome("moved"), Outcome("merged")]
+        self.outcomes = [Outcome("moved"), Outcome("merged"), Outcome("merged", FOLLOWING)]
         self.marks: list[str] = []
-        self.translator = Translator(
-            source=subject.source,
-            declared_source=subject.backfill.source,
-            keys=subject.backfill.keys,
-            arguments=subject.arguments,
-            stored_for=subject.stored_for,
-        )
+        self.translator = self._translator()
+        self.grouping: Grouping | None = None
+        self.cannot = self.ambiguous = self.taken = 0
+        self.folds: list[Fold] = []
 
     def run(self) -> Projection:
         rules = self._rules()
         self.translator.only_where_no_rule_decided([(when, code) for code, when in rules])
+        self._group()
         pieces = self._translate()
         self.faults.raise_if_any()
         self._refuse_impurity()
+        self._plan_group()
+        self._fold()
         types = self._describe(pieces)
         self.faults.raise_if_any()
         casts = self._casts(pieces, types)
         self.faults.raise_if_any()
         return self._assemble(pieces, casts)
+
+    def _translator(self) -> Translator:
+        subject = self.subject
+        return Translator(
+            source=subject.source,
+            declared_source=subject.backfill.source,
+            keys=subject.backfill.keys,
+            arguments=subject.arguments,
+            stored_for=subject.stored_for,
+            moved=subject.moved,
+        )
+
+    def _group(self) -> None:
+        """Let a row that follows another be decided by that."""
+        group, source = self.backfill.group, self.source
+        if group is None:
+            return
+
+        def ruled() -> Translator:
+            made = self._translator()
+            rules = [one.when for one in self.backfill.skips] + [one.when for one in self.backfill.guards]
+            made.only_where_no_rule_decided([(made.condition(one), n) for n, one in enumerate(rules)])
+            return made
+
+        keys = [column for name in self.backfill.keys if (column := source.column(name))]
+        self.cannot = self._outcome(Outcome("quarantined", CANNOT))
+        try:
+            self.grouping = grouping.plan(group, ruled, keys, self.subject.grouped)
+        except ConfigurationError as error:
+            self.faults.add(error.id, f"group: {error.what}", error.cure)
+            return
+        own = [self.translator.key(one.name) for one in keys]
+        fate = self.grouping.fate(self.translator.decided, self.cannot)
+        self.translator.only_where_no_other_row_stands_for_it(self.grouping.steps(own), fate)
+
+    def _plan_group(self) -> None:
+        """Try whether the group's SQL is sound, before the columns meet it."""
+        if self.grouping is None:
+            return
+        try:
+            self.catalog.plan(self.grouping.pairs())
+        except MigratorError as error:
+            cure = "Mend it; a query gives key1, … and winner1, … as the source's key has them."
+            self.faults.add("M150", f"group: {error.what}", cure)
+        self.faults.raise_if_any()
+
+    def _fold(self) -> None:
+        """Translate the expressions by which rows to merge with are recognised, over the columns that are filled."""
+        target, names = self.target, tuple(self.backfill.columns)
+        row = ", ".join(f"NULL::{self._known_type(name)} AS {quote(name)}" for name in names)
+        for name, expression in self.backfill.folds.items():
+            over = Translator(source=target, declared_source="", keys=(), arguments=self.subject.arguments)
+            try:
+                text = text_of(expression, over)
+                (gives,) = self.catalog.describe(f"SELECT {text} FROM (SELECT {row}) AS {over.alias}")
+            except MigratorError as error:
+                self.faults.add("M153", f'merge "{name}": {error.what}', error.cure or "Use columns of the target.")
+                continue
+            column = TableColumn(name=name, type=gives, deterministic=self._is_deterministic(name))
+            self.folds.append(Fold(text=text, alias=over.alias, columns=names, gives=column))
+        if self.folds:
+            reason = f"{', '.join(self.backfill.merges)}: several rows of {target.relation} match"
+            self.ambiguous = self._outcome(Outcome("quarantined", reason))
+            self.taken = self._outcome(Outcome("quarantined", TAKEN))
+        self.faults.raise_if_any()
+
+    def _known_type(self, name: str) -> str:
+        wanted = self._target_type(name)
+        return wanted.name if self.catalog.type_exists(wanted) else "text"
+
+    def _is_deterministic(self, name: str) -> bool:
+        column = self.target.column(name)
+        return column is None or column.deterministic
 
     def _translate(self) -> dict[str, Piece]:
         pieces: dict[str, Piece] = {}
@@ -217,7 +292,8 @@ class _Compiler:
         return column.type
 
     def _assemble(self, pieces: dict[str, Piece], casts: dict[str, Cast]) -> Projection:
-        nulls = dict(judge.nulls(self.backfill, self.target))
+        unknown = self._not_known_yet()
+        nulls = {name: one for name, one in judge.nulls(self.backfill, self.target) if name not in unknown}
         raw_faults: list[tuple[int, Fault]] = []
         cast_faults: list[tuple[int, Cast, str]] = []
         judgements: list[Judgement] = []
@@ -238,6 +314,12 @@ class _Compiler:
             raw_values=self._raw_values(pieces, raw_faults),
             cast_values=self._cast_values(casts, cast_faults),
             judgements=tuple(judgements),
+            grouping=self.grouping,
+            cannot=self.cannot,
+            folds=tuple(self.folds),
+            ambiguous=self.ambiguous,
+            taken=self.taken,
+            recorded=self.subject.recorded,
             contested=self._contested(),
             outcomes=tuple(self.outcomes),
             mark_names=tuple(self.marks),
@@ -245,7 +327,17 @@ class _Compiler:
             target_exists=self.subject.target_exists,
             reads=self.subject.reads,
             left_unread=self._left_unread(),
+            not_known_yet=unknown,
         )
+
+    def _not_known_yet(self) -> dict[str, tuple[str, ...]]:
+        """Name the columns that take what other backfills will have made which never ran, with these."""
+        ran = {name for name, one in self.translator.moved.items() if one.provenance is not None}
+        found = {}
+        for name, expression in self.backfill.expressions.items():
+            waited = [one.backfill for one in ex.walk(expression) if isinstance(one, ex.MovedTo)]
+            found[name] = tuple(one for one in dict.fromkeys(waited) if one not in ran)
+        return {name: one for name, one in found.items() if one}
 
     def _foretold(self) -> list[judge.Foretold]:
         unready, exists = self.subject.unready, self.subject.target_exists
@@ -271,9 +363,25 @@ class _Compiler:
         values.append(("~migrator rule", self.translator.decided or "NULL::int"))
         values.append(("~migrator fault", guarded(first([(one.when, code) for code, one in faults]))))
         details = [f"WHEN {one.when} THEN {one.detail}" for _, one in faults if one.detail]
-        values.append((DETAIL, guarded(f"CASE {' '.join(details)} END") if details else "NULL::text"))
+        detail = guarded(f"CASE {' '.join(details)} END") if details else "NULL::text"
+        values.append((DETAIL, self._naming_winner(detail)))
         values.append((MARKS, guarded(self._raw_marks(pieces), otherwise="'{}'::smallint[]")))
-        return tuple(values)
+        return (*values, *self._carried())
+
+    def _naming_winner(self, detail: str) -> str:
+        """Show of a row whose winner could not move the key of that one."""
+        if self.grouping is None:
+            return detail
+        won = [value for name, value in self._carried() if name.startswith("~migrator winner")]
+        key = f"concat_ws(', ', {', '.join(f'({one})::text' for one in won)})"
+        return f"CASE WHEN {self.translator.decided} = {self.cannot} THEN {key} ELSE {detail} END"
+
+    def _carried(self) -> list[tuple[str, str]]:
+        """List what groups need in every layer."""
+        if self.grouping is None:
+            return []
+        own = [self.translator.key(name) for name in self.backfill.keys]
+        return self.grouping.values(own, len(self.backfill.identities))
 
     def _raw_marks(self, pieces: Mapping[str, Piece]) -> str:
         flags = [Mark(f"{name} {one.text}", one.when) for name, piece in pieces.items() for one in piece.marks]
@@ -303,7 +411,7 @@ class _Compiler:
         detail = f"CASE {' '.join(shown)} END" if shown else "NULL"
         values.append((DETAIL, f"left(COALESCE(raw.{quote(DETAIL)}, {detail}), 200)"))
         values.append((MARKS, self._marks_with_rounding(casts)))
-        return tuple(values)
+        return (*values, *((name, f"raw.{quote(name)}") for name, _ in self._carried()))
 
     def _collated(self, name: str, value: str) -> str:
         """Give a value the collation of its column: the source may have another one, or several that disagree."""
@@ -327,7 +435,8 @@ class _Compiler:
         if self.backfill.in_place:  # what is not written stays where it is
             return ()
         read = set(self.backfill.keys) | set(self.backfill.left_behind)
-        for part in self.backfill.parts():
+        merging = {part for one in self.backfill.folds.values() for part in ex.walk(one)}
+        for part in (one for one in self.backfill.parts() if one not in merging):
             if isinstance(part, ex.Column):
                 read.add(part.name)
             elif isinstance(part, ex.Sql):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final
 
+from migrator.engine.projection.translate import MovedRows
 from migrator.model.backfill import Backfill
 from migrator.model.errors import ConfigurationError, MigratorError
 from migrator.model.names import RESERVED, Relation
@@ -35,6 +36,9 @@ class Subject:
     stored_for: str | None = None
     unready: frozenset[Relation] = frozenset()
     reads: str = ""  # where the source's rows are read, as SQL, where that is not the source itself
+    recorded: int | None = None  # the backfill's number in the Ledger, once it ran
+    grouped: int | None = None  # the backfill's number, once its groups stand in the Ledger
+    moved: dict[str, MovedRows] = field(default_factory=dict)  # what other backfills did with the source, by name
 
 
 @dataclass(slots=True)

@@ -7,7 +7,10 @@ from typing import Literal
 
 Disposition = Literal["moved", "merged", "skipped", "quarantined"]
 
-MOVED, MERGED, FIRST_OUTCOME = 0, 1, 2
+# What every Projection has: a row that FOLLOWS is merged into what the winner of its group became.
+TAKEN = "another source row became, or is merged into, the same target row"
+FOLLOWING = "another row of its group stands for it"
+MOVED, MERGED, FOLLOWS, FIRST_OUTCOME = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,26 @@ anything the catalog foretells, and every layer is fenced so that no column is p
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
+from migrator.engine.projection.grouping import Grouping
 from migrator.engine.projection.images import digest, likeness
-from migrator.engine.projection.pieces import MERGED, MOVED, Outcome
+from migrator.engine.projection.merging import Fold, recognition
+from migrator.engine.projection.pieces import FOLLOWS, MERGED, MOVED, Outcome
+from migrator.engine.projection.translate import DECIDED, NEARBY
+from migrator.ledger.provenance import table
 from migrator.model.backfill import Backfill
-from migrator.model.names import RESERVED, ours, quote
+from migrator.model.names import RESERVED, key_text, ours, quote
 from migrator.model.tables import Table, TableColumn
 
 KEY, INTO = f"{RESERVED}k", f"{RESERVED}into"
 CODE, DETAIL, MARKS, DIGEST = f"{RESERVED}code", f"{RESERVED}detail", f"{RESERVED}marks", f"{RESERVED}digest"
+
+
+# Which rows of a group are looked at: all; those whose turn has come; of these only the winners.
+Turn = Literal["all", "ready", "winners"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +68,17 @@ class Projection:
     judgements: tuple[Judgement, ...]
     contested: tuple[Contested, ...]
     target_exists: bool
+    grouping: Grouping | None = None
+    cannot: int = 0  # the code of a row whose winner could not move
+    folds: tuple[Fold, ...] = ()
+    ambiguous: int = 0  # the code of a row that several rows of the target match
+    taken: int = 0  # the code of a row whose row of the target another source row is merged into
+    recorded: int | None = None  # the backfill's number in the Ledger, once it ran
     provenances: tuple[str, ...] = ()
     excluding: str = "true"
     reads: str = ""
     left_unread: tuple[str, ...] = ()
+    not_known_yet: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns, and the backfills they await
     notes: tuple[str, ...] = ()
 
     @property
@@ -91,11 +107,16 @@ class Projection:
         names = () if self.backfill.in_place else self.backfill.merges or self.backfill.identities
         return tuple(self._known(self.target, name) for name in names)
 
+    def recognition(self, of: str) -> str:
+        """Write the digest of what is compared of a merged row."""
+        return recognition(self.folds, of) if self.folds else digest(self.recognised, of=of, by=likeness)
+
     @property
     def finds_out_by_inserting(self) -> bool:
         """Whether a plain insert fails where a row of the application is in the way, so that none need be looked up."""
         merges = self.backfill.merges
-        return not self.backfill.in_place and (not merges or self.target.unique_over(merges) is not None)
+        plain = not self.folds and not self.backfill.in_place
+        return plain and (not merges or self.target.unique_over(merges) is not None)
 
     @property
     def source_alias(self) -> str:
@@ -130,9 +151,19 @@ class Projection:
         """List the codes of one Disposition."""
         return tuple(code for code, one in enumerate(self.outcomes) if one.disposition == disposition)
 
-    def select(self, where: str = "true", *, merging: bool = True, foretelling: bool = False) -> str:
+    def select(
+        self,
+        where: str = "true",
+        *,
+        near: str = "true",
+        merging: bool = True,
+        foretelling: bool = False,
+        turn: Turn = "all",
+    ) -> str:
         """Give the SELECT for the source rows under `where`.
 
+        `near` says where tables with the source's key have them, as "~migrator keyed". `turn` leaves out rows of a
+        group that wait for others.
         Without `merging` no row of the target is looked at: for a first copy, where an insert finds out by itself.
         `foretelling` also finds source rows that compete for one unique value, at the price of reading them all;
         once rows are in the target, the target itself tells.
@@ -147,7 +178,9 @@ class Projection:
         hold = ", ".join(["judged.*", f"{self._digest()} AS {quote(DIGEST)}"])
         values = [keys, f"{self._code(merging, foretelling)} AS {quote(CODE)}"]
         values += [f"{alias}.{quote(DETAIL)}", f"{alias}.{quote(MARKS)}", columns, into]
-        judged = f"SELECT {', '.join(values)}\n FROM ({self._cast(where)}) AS {alias} {joins} OFFSET 0"
+        values += [f"{alias}.{one}" for one in self._winner()]
+        judged = f"SELECT {', '.join(values)}\n FROM ({self._cast(where, near, turn)}) AS {alias} {joins} OFFSET 0"
+        judged = self._weighed(judged, self._held_against_others(merging, foretelling))
         return f"SELECT {hold} FROM ({judged}) AS judged"
 
     def limited_to(self, provenances: Iterable[str]) -> Projection:
@@ -158,28 +191,63 @@ class Projection:
         """Give the same Projection over the source rows under a condition."""
         return replace(self, excluding=condition if self.excluding == "true" else f"{self.excluding} AND {condition}")
 
-    def raw(self, where: str = "true") -> str:
+    def raw(self, where: str = "true", near: str = "true", turn: Turn = "all") -> str:
         """Give the first layer: values as the definition writes them, in their own types."""
         alias = self.source_alias
         keys = [f"{alias}.{quote(one.name)} AS {quote(f'{KEY}{number}')}" for number, one in enumerate(self.keys, 1)]
         values = [f"{text} AS {quote(name)}" for name, text in self.raw_values]
-        steps = "\n  ".join(self.raw_steps)
+        steps = "\n  ".join(one.replace(NEARBY, near) for one in self.raw_steps)
+        if self.grouping is not None and turn != "all":
+            ruled = f"{DECIDED}.{ours('code')}" if self.is_ruled else ""
+            steps += f"\n  WHERE {self.grouping.taken(ruled, followers=turn == 'ready')}"
         rows = f"{self.reads or self.source.relation.sql} AS {alias}"
         where = " AND ".join(one for one in (where, self.excluding) if one != "true")
         if where:  # rows under the condition first, so that no expression meets another row
             rows = f"(SELECT * FROM {rows} WHERE {where} OFFSET 0) AS {alias}"
         return f"SELECT {', '.join([*keys, *values])}\n  FROM {rows}\n  {steps} OFFSET 0"
 
-    def _cast(self, where: str) -> str:
+    def _cast(self, where: str, near: str = "true", turn: Turn = "all") -> str:
         keys = ", ".join(self.key_columns("raw"))
         values = ", ".join(f"{text} AS {quote(name)}" for name, text in self.cast_values)
-        return f"SELECT {keys}, {values}\n FROM ({self.raw(where)}) AS raw OFFSET 0"
+        return f"SELECT {keys}, {values}\n FROM ({self.raw(where, near, turn)}) AS raw OFFSET 0"
+
+    @property
+    def is_ruled(self) -> bool:
+        """Whether there are skip or quarantine rules."""
+        return bool(self.backfill.skip or self.backfill.quarantine)
+
+    def _winner(self) -> list[str]:
+        """List the columns that hold the key of a row's winner."""
+        numbers = range(1, len(self.keys) + 1) if self.grouping is not None else ()
+        return [quote(f"~migrator winner{n}") for n in numbers]
+
+    def _held_against_others(self, merging: bool, foretelling: bool) -> list[str]:
+        """Write what only the other rows tell: a row of the target is merged into once; winners that cannot move."""
+        code, tests = f"rows.{quote(CODE)}", []
+        if self.folds and merging:
+            into, keys = ", ".join(self.into_columns("rows")), ", ".join(self.key_columns("rows"))
+            place = f"row_number() OVER (PARTITION BY {code}, {into} ORDER BY {keys})"
+            tests.append(f"WHEN {code} = {MERGED} AND {place} > 1 THEN {self.taken}::smallint")
+        if self.grouping is not None and foretelling:
+            group = ", ".join(f"rows.{one}" for one in self._winner())
+            moves = f"bool_or({code} IN ({MOVED}, {MERGED})) OVER (PARTITION BY {group})"
+            tests.append(f"WHEN {code} = {FOLLOWS} AND NOT {moves} THEN {self.cannot}::smallint")
+        return tests
+
+    def _weighed(self, judged: str, tests: list[str]) -> str:
+        if not tests:
+            return judged
+        values = [*self.key_columns(), DETAIL, MARKS, *(one.name for one in self.columns)]
+        names = [one if one.startswith('"') else quote(one) for one in values]
+        names += [*self.into_columns(), *self._winner()]
+        fate = f"CASE {' '.join(tests)} ELSE rows.{quote(CODE)} END"
+        return f"SELECT {', '.join(names)}, {fate} AS {quote(CODE)} FROM ({judged}) AS rows OFFSET 0"
 
     def _code(self, merging: bool, foretelling: bool) -> str:
         alias = quote(self.target.relation.name)
         tests = [f"CASE WHEN {one.when} THEN {one.code} END" for one in self.judgements]
         tests += [self._lost_to_twin(one, alias) for one in self.contested if foretelling]
-        tests += self._held_by_ours() if merging else []
+        tests += [*self._held_by_ours(), *self._several()] if merging else []
         fault = f"{alias}.{quote('~migrator fault')}"
         worst = f"LEAST({', '.join([fault, *tests])})" if tests else fault
         merged = [f"CASE WHEN {self._is_merged()} THEN {MERGED} END"] if merging else []
@@ -188,8 +256,13 @@ class Projection:
 
     def _digest(self) -> str:
         whole = digest(self.compared, of="judged")
-        merged = digest(self.recognised, of="judged", by=likeness)
-        return f"CASE judged.{quote(CODE)} WHEN {MERGED} THEN {merged} ELSE {whole} END"
+        merged = self.recognition("judged")
+        if self.grouping is None:
+            return f"CASE judged.{quote(CODE)} WHEN {MERGED} THEN {merged} ELSE {whole} END"
+        # A row that follows is as declared as long as it follows the same one.
+        won = ", ".join(f"{key_text(f'judged.{one}')}" for one in self._winner())
+        follows = f"hash_record_extended(ROW({won}), 0)"
+        return f"CASE judged.{quote(CODE)} WHEN {MERGED} THEN {merged} WHEN {FOLLOWS} THEN {follows} ELSE {whole} END"
 
     def _is_merged(self) -> str:
         tests = [self._is_strangers("~migrator same")]
@@ -208,6 +281,19 @@ class Projection:
             f"CASE WHEN {quote(name)}.{ours('id1')} IS NOT NULL AND NOT ({self._is_strangers(name)}) THEN {code} END"
             for name, code in codes.items()
         ]
+
+    def _several(self) -> list[str]:
+        """Find rows that several rows of the application match, or one that another source row is merged into."""
+        same, rows = f"{quote('~migrator same')}.{ours('id1')}", f"{quote('~migrator like')}.{ours('rows')}"
+        if not self.folds:
+            return []
+        tests = [f"CASE WHEN {same} IS NULL AND {rows} > 1 THEN {self.ambiguous} END"]
+        if self.recorded is not None:
+            like = quote("~migrator like")
+            into = " AND ".join(f"mine.t{n} = {like}.{ours(f'id{n}')}" for n in range(1, len(self.identity) + 1))
+            merged = f"SELECT true FROM {table(self.recorded)} AS mine WHERE {into} AND mine.kind = 'merged' LIMIT 1"
+            tests.append(f"CASE WHEN {like}.{ours('id1')} IS NOT NULL AND ({merged}) THEN {self.taken} END")
+        return tests
 
     def _is_strangers(self, name: str) -> str:
         """Write the condition that a joined row of the target is there and is none of ours.
@@ -233,6 +319,9 @@ class Projection:
                     f"{quote(side)}.{quote(f'~migrator id{number}')}" for side in ("~migrator same", "~migrator like")
                 )
                 value = f"COALESCE({same}, {like})" if self.backfill.merges else same
+            if self.grouping is not None and self.grouping.recorded is not None:
+                lead = f"{quote(self.target.relation.name)}.{quote(f'~migrator lead{number}')}"
+                value = f"COALESCE({lead}, {value})"
             found.append(f"{value} AS {quote(f'{INTO}{number}')}")
         return ", ".join(found)
 
@@ -254,20 +343,29 @@ class Projection:
         """
         identity = [quote(one.name) for one in self.identity]
         named = [f"candidate.{one} AS {quote(f'~migrator id{n}')}" for n, one in enumerate(identity, 1)]
-        named += [f"candidate.{quote(one)} AS {quote(f'~migrator by{n}')}" for n, one in enumerate(by, 1)]
-        on = " AND ".join(
-            f"{quote(name)}.{quote(f'~migrator by{n}')} = {alias}.{quote(one)}" for n, one in enumerate(by, 1)
-        )
+        there, here = self._sides(name, by, alias)
+        named += [f"{one} AS {quote(f'~migrator by{n}')}" for n, one in enumerate(there, 1)]
+        on = " AND ".join(f"{quote(name)}.{quote(f'~migrator by{n}')} = {one}" for n, one in enumerate(here, 1))
         once, where = "", ""
-        if not self.target.unique_over(tuple(by)):
-            first = ", ".join(f"candidate.{quote(one)}" for one in by)
-            ours = " AND ".join(f"NOT EXISTS ({self._ours(table)})" for table in self.provenances) or "true"
+        if self._is_folded(name) or not self.target.unique_over(tuple(by)):
+            first = ", ".join(there)
+            named += [f"count(*) OVER (PARTITION BY {first}) AS {ours('rows')}"] if self._is_folded(name) else []
+            none = " AND ".join(f"NOT EXISTS ({self._ours(table)})" for table in self.provenances) or "true"
             order = ", ".join([first, *(f"candidate.{one}" for one in identity)])
-            once, where = f"DISTINCT ON ({first}) ", f" WHERE {ours} ORDER BY {order}"
+            once, where = f"DISTINCT ON ({first}) ", f" WHERE {none} ORDER BY {order}"
         return (
             f"\n LEFT JOIN (SELECT {once}{', '.join(named)} FROM {self.target.relation.sql} AS candidate{where})"
             f" AS {quote(name)} ON {on}{extra}"
         )
+
+    def _is_folded(self, name: str) -> bool:
+        return bool(self.folds) and name == "~migrator like"
+
+    def _sides(self, name: str, by: list[str], alias: str) -> tuple[list[str], list[str]]:
+        """List what is compared: of the target's rows, and of the Projection's."""
+        if self._is_folded(name):
+            return [one.of("candidate") for one in self.folds], [one.of(alias) for one in self.folds]
+        return [f"candidate.{quote(one)}" for one in by], [f"{alias}.{quote(one)}" for one in by]
 
     def _twin(self, contested: Contested, alias: str) -> str:
         """Find the source row that comes first among those sharing a unique value and without a fault of their own."""

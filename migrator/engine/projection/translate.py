@@ -17,8 +17,17 @@ from migrator.model.parameters import Arguments, Mapping
 from migrator.model.tables import Table
 
 NAMESPACE = bytes.fromhex("8f5d0d1f5ae04c1cb2f0c1b9a2a4a5e1")
-DECIDED = ours("decided")
+DECIDED, FATED = ours("decided"), ours("fated")
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+NEARBY = "(/* ~migrator near */ true)"  # where a table keyed as the source is narrowed to the keys that are looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovedRows:
+    """What another backfill did with the rows of the source: its provenance once it ran, and its identity's type."""
+
+    provenance: str | None = None
+    type: str | None = None
 
 
 @dataclass(slots=True)
@@ -33,6 +42,7 @@ class Translator:
     steps: list[str] = field(default_factory=list)
     deciding: str = ""  # the step that decides by skip and quarantine rules, where there are some
     decided: str = ""  # the code of the rule that decided a row
+    moved: dict[str, MovedRows] = field(default_factory=dict)  # what other backfills did with the source, by name
     _shared: dict[object, str] = field(default_factory=dict)
     _rule_marks: dict[ex.Rules, str] = field(default_factory=dict)
 
@@ -57,10 +67,8 @@ class Translator:
                 return self._derived_id(expression)
             case ex.Column():
                 return self._column(expression)
-            case ex.Constant(None):
-                return Piece("NULL", exact=True)
             case ex.Constant(value):
-                return Piece(literal(value))
+                return Piece(literal(value), exact=value is None)
             case ex.Missing(_, unless):
                 return self._missing(unless)
             case ex.Given():
@@ -73,6 +81,8 @@ class Translator:
                 return self._flagged(expression)
             case ex.Clock():
                 return Piece("date_trunc('milliseconds', timezone('UTC', statement_timestamp()))")
+            case ex.MovedTo(backfill):
+                return self._moved_to(backfill)
             case ex.Rules():
                 return self._rules(expression)
 
@@ -85,6 +95,11 @@ class Translator:
             self.deciding = f"CROSS JOIN LATERAL (SELECT {first(rules)} AS {ours('code')} OFFSET 0) {DECIDED}"
             self.steps.append(self.deciding)
             self.decided = f"{DECIDED}.{ours('code')}"
+
+    def only_where_no_other_row_stands_for_it(self, joins: list[str], fate: str) -> None:
+        """Decide next by the group of a row: nothing else is computed for one that follows another."""
+        self.steps += [*joins, f"CROSS JOIN LATERAL (SELECT {fate} AS {ours('code')} OFFSET 0) {FATED}"]
+        self.decided = f"{FATED}.{ours('code')}"
 
     def steps_without_rules(self) -> list[str]:
         """List the steps as if no rule decided, so that a wrong rule cannot hide which column is sound."""
@@ -247,6 +262,20 @@ class Translator:
         variant = f"translate(substr({hex}, 17, 1), '0123456789abcdef', '89ab89ab89ab89ab')"
         parts = [f"substr({hex}, 1, 12)", "'8'", f"substr({hex}, 14, 3)", variant, f"substr({hex}, 18, 15)"]
         return Piece(f"({' || '.join(parts)})::uuid")
+
+    def _moved_to(self, backfill: str) -> Piece:
+        """Look up in its provenance what another backfill made of the row; before it ran that is not known."""
+        rows = self.moved.get(backfill, MovedRows())
+        if rows.provenance is None:
+            return Piece("NULL" if rows.type is None else f"NULL::{rows.type}", exact=True)
+        if ("moved", backfill) not in self._shared:
+            alias = quote(f"~migrator moved{len(self.steps)}")
+            keyed = ours("keyed")
+            same = " AND ".join(f"{alias}.s{n} = {self.key(one)}" for n, one in enumerate(self.keys, 1))
+            here = f"(SELECT * FROM {rows.provenance} AS {keyed} WHERE {NEARBY})"
+            self.steps.append(f"LEFT JOIN {here} AS {alias} ON {same}")
+            self._shared["moved", backfill] = f"{alias}.t1"
+        return Piece(self._shared["moved", backfill])
 
     def _derived(self, word: str, salt: str, form: str) -> str:
         """Compute what an id is made of, once for each salt."""

@@ -1,0 +1,52 @@
+"""Rows of the application are recognised through an expression of both values; nothing that is stored changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from migrator.engine.blame import TAKEN
+from migrator.model.step import Phase
+from tests.support.projects import back, check, execute, fates, one_table, rows_of, run, terms
+
+FOLD = {"merge": "{'mail': sql('lower(btrim(mail))')}"}
+LONG = "x" * 300 + "@x.pt"
+ROWS = (
+    (1, "Ana@x.pt "),
+    (2, "ΜΑΡΊΑ@x.gr"),
+    (3, LONG),
+    (4, None),
+    (5, ""),
+    (6, "cy@x.pt"),
+    (7, "Two@x.pt"),
+    (8, LONG.upper()),
+)
+NEW = f"""INSERT INTO new VALUES (101, 'ANA@x.pt'), (102, 'ΜΑΡΊΑ@x.gr '), (103, ' {LONG}'), (104, NULL), (105, ' '),
+    (106, 'two@x.pt'), (107, 'TWO@x.pt'), (108, 'dan@x.pt')"""
+SEVERAL = "mail: several rows of new match"
+
+
+def test_rows_are_recognised_by_what_their_values_fold_to(database: str, tmp_path: Path) -> None:
+    """Case, blanks, other scripts and 300 letters; NULL is like nothing, and two that match decide nothing."""
+    desk = one_table(tmp_path, database, columns="mail text", rows=ROWS, parts=FOLD)
+    run(desk, to=Phase.EXPAND)
+    execute(database, NEW)
+    before = rows_of(database, "SELECT * FROM new ORDER BY id")
+    planned = terms(desk, planned=True)
+    run(desk)
+    assert planned == terms(desk)
+    found = fates(desk)
+    merged = {key: into for key, (fate, into) in found.items() if fate == "merged"}
+    assert {"1": "101", "2": "102", "3": "103", "5": "105"} == merged
+    assert ("moved", "4") == found["4"]
+    assert ("quarantined", SEVERAL) == found["7"]
+    assert ("quarantined", TAKEN) == found["8"]
+    assert before == rows_of(database, "SELECT * FROM new WHERE id > 100 ORDER BY id")
+    execute(database, "DELETE FROM new WHERE id = 106; UPDATE new SET mail = ' AnA@x.pt' WHERE id = 101")
+    execute(database, "DELETE FROM migrator.quarantine; DELETE FROM old WHERE id = 8")
+    run(desk)
+    assert ("merged", "107") == fates(desk)["7"]
+    assert check(desk).proven
+    execute(database, "UPDATE new SET mail = 'eve@x.pt' WHERE id = 101; UPDATE old SET mail = 'fay@x.pt' WHERE id = 6")
+    assert {"altered": 1, "stale": 1} == dict(check(desk).comparisons[0].counts)
+    back(desk, keep_new=True)
+    assert [(101, "eve@x.pt"), (102, "ΜΑΡΊΑ@x.gr ")] == rows_of(database, "SELECT * FROM new ORDER BY id LIMIT 2")
