@@ -15,6 +15,7 @@ from migrator.engine.blame import Blame
 from migrator.engine.projection.pieces import FOLLOWING, MOVED
 from migrator.engine.projection.projection import CODE, DIGEST, MARKS, Projection
 from migrator.engine.ranges import Keyset
+from migrator.engine.statements import Writing
 from migrator.ledger.backfills import Recorded
 from migrator.model.names import key_text, literal, quote, text_array
 
@@ -44,6 +45,14 @@ class Counted:
     def keyset(self) -> Keyset:
         """The walk over the source."""
         return Keyset.of_source(self.projection.source, self.projection.keys)
+
+    @property
+    def still_to_come(self) -> Projection:
+        """The Projection over the rows that nobody accounts for yet."""
+        if self.recorded is None:
+            return self.projection
+        writing = Writing(projection=self.projection, recorded=self.recorded, run=0)
+        return self.projection.without(writing.unaccounted_for())
 
     @property
     def skipped(self) -> str:
@@ -102,7 +111,7 @@ def _projected(n: int, counted: Counted) -> str:
     keys = ", ".join(f"{name} AS k{at}" for at, name in enumerate(projection.key_columns(), 1))
     # Foretelling evaluates every column, by its digest; later the comparison does, and here the code is enough.
     every = f", {quote(DIGEST)} AS digest, {quote(MARKS)} AS marks" if foretelling else ", NULL::bigint AS digest"
-    select = projection.select(merging=foretelling, foretelling=foretelling)
+    select = projection.select(merging=foretelling, foretelling=foretelling, awaiting=True)
     return f"p{n} AS MATERIALIZED (SELECT {keys}, {quote(CODE)}::int AS code{every} FROM ({select}) AS whole)"
 
 

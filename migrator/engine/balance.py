@@ -47,6 +47,19 @@ def sound(conn: Connection, counted: Counted) -> Counted:
     return replace(counted, projection=without(counted.projection, raising), raising=raising)
 
 
+def all_sound(conn: Connection, together: Sequence[Counted]) -> list[Counted]:
+    """Find the rows of each backfill for which its Projection raises, also where a later one looks at an earlier."""
+    found: dict[str, Counted] = {}
+    for one in together:
+        coming = [
+            found[earlier.backfill.name].still_to_come if earlier.backfill.name in found else earlier
+            for earlier in one.projection.coming
+        ]
+        name = one.projection.backfill.name
+        found[name] = sound(conn, replace(one, projection=one.projection.awaiting(coming)))
+    return list(found.values())
+
+
 def balance_source(conn: Connection, together: Sequence[Counted]) -> tuple[tuple[Balance, ...], SourceBalance]:
     """Balance the backfills of one source, and the source; the caller's transaction gives the one snapshot."""
     begun = time.monotonic()

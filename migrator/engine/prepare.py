@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from migrator.database import inventory
@@ -10,6 +10,7 @@ from migrator.database.connect import Connection
 from migrator.engine import groups, inplace, keys
 from migrator.engine.accounts import Counted
 from migrator.engine.moved import moved_rows
+from migrator.engine.projection.awaited import Awaited
 from migrator.engine.projection.bind import catalog_of
 from migrator.engine.projection.compile import compile_backfill
 from migrator.engine.projection.fit import Subject
@@ -25,7 +26,7 @@ from migrator.model.change import Change
 from migrator.model.errors import ConfigurationError, UsageError
 from migrator.model.names import DEFAULT_COLLATION, Relation, first_schema, ours, quote
 from migrator.model.step import Phase
-from migrator.model.tables import Table, TableColumn, TypeOf, Unique
+from migrator.model.tables import ForeignKey, Table, TableColumn, TypeOf, Unique
 
 _TEXT = TypeOf(oid=25, name="text", base="text", schema="pg_catalog", kind="b")
 
@@ -74,12 +75,14 @@ def prepare(
     adopting: frozenset[Relation] = frozenset(),
     blind: bool = False,
     expanding: bool = False,
+    coming: Sequence[Projection] | None = None,
 ) -> Prepared:
     """Compile a backfill against the database as it is; `shapes` are tables that are still to be made.
 
     `adopting` names tables that are there and will be brought over to their shape; while a column of one is missing,
     its rows are not looked at.
-    `filling` names targets of this change whose rows are still to come, so that no foreign key to them is judged.
+    `filling` names targets of this change whose rows are still to come, so that no foreign key to them is judged; but
+    for `coming`, the Projections of earlier backfills over what they will still bring, by which it is.
     `blind` to the Ledger, and to the rows of a target that this role may not read, all is still to come.
     While a change is `expanding`, a column that its target lacks may be still to come.
     Raises ConfigurationError M111 for a missing source, and what `compile_backfill` raises.
@@ -89,13 +92,14 @@ def prepare(
     found = inventory.tables(conn, {read, relation})
     source, live = found[read], found.get(relation)
     declared = (shapes or {}).get(relation)
-    coming = declared if relation in adopting else None
-    if coming is None and live is not None and expanding:
-        coming = _with_columns_to_come(live, backfill)
-    whole = coming is None or live is None or set(coming.names) <= set(live.names)
+    wanted = declared if relation in adopting else None
+    if wanted is None and live is not None and expanding:
+        wanted = _with_columns_to_come(live, backfill)
+    whole = wanted is None or live is None or set(wanted.names) <= set(live.names)
+    shape = wanted or live or declared
     recorded = backfills.recorded(conn, change.name, backfill.name) if ledger else None
     stored = ledger and parameters.are_stored(conn, change.name, change.arguments)
-    catalog, target = catalog_of(conn), coming or live or declared or unchecked(backfill, relation)
+    catalog, target = catalog_of(conn), shape or unchecked(backfill, relation)
     instead = inplace.instead_of(target, source, catalog.type_exists) if backfill.in_place else {}
     subject = Subject(
         backfill=backfill,
@@ -107,11 +111,12 @@ def prepare(
         doubts=keys.doubts(conn, source, backfill.keys),
         arguments=change.arguments,
         stored_for=change.name if stored else None,
-        unready=_unready(conn, coming or live or declared, filling),
         reads=inplace.as_before(target, backfill, recorded, instead) if backfill.in_place else "",
         recorded=recorded.id if recorded else None,
         grouped=recorded.id if recorded and backfill.group and winners.are_kept(conn, recorded.id) else None,
         moved=moved_rows(conn, change, backfill, search_path=search_path, shapes=shapes or {}, ledger=ledger),
+        unready=_unready(conn, shape, filling if coming is None else filling & (adopting | _targets(coming))),
+        awaited={} if coming is None else _awaited(conn, shape, coming, filling, shapes or {}),
     )
     projection = compile_backfill(subject, catalog)
     if subject.grouped is None:
@@ -119,10 +124,10 @@ def prepare(
     ours = tuple(provenance.of_target(conn, backfill.target)) if ledger and live is not None else ()
     return Prepared(
         change=change,
-        projection=_besides_raising(conn, projection.limited_to(ours), recorded),
+        projection=_besides_raising(conn, projection.limited_to(ours).awaiting(coming or ()), recorded),
         recorded=recorded,
         provenances=ours,
-        checked=declared is not None or (live is not None and coming is None),
+        checked=declared is not None or (live is not None and wanted is None),
     )
 
 
@@ -206,6 +211,50 @@ def unchecked(backfill: Backfill, relation: Relation) -> Table:
         columns=tuple(TableColumn(name=name, type=_TEXT, collates=DEFAULT_COLLATION) for name in backfill.columns),
         uniques=(Unique(name="identity", columns=backfill.identities),),
     )
+
+
+def _awaited(
+    conn: Connection,
+    target: Table | None,
+    coming: Sequence[Projection],
+    filling: frozenset[Relation],
+    shapes: Mapping[Relation, Table],
+) -> dict[str, Awaited | None]:
+    """Find the foreign keys that are decided by what will have come when this backfill has its turn.
+
+    A table that is not there and that only later backfills fill has no row by then; one that nobody fills may get
+    rows from the revision that makes it.
+    """
+    found: dict[str, Awaited | None] = {}
+    for place, key in enumerate(() if target is None else target.foreign_keys, 1):
+        live = inventory.table(conn, key.references)
+        earlier = [one for one in coming if one.target.relation == key.references]
+        if live is None and not earlier and key.references in filling:
+            found[key.name] = None
+        elif earlier and _is_foreseen(key, earlier) and _is_settled(live, shapes.get(key.references), key):
+            found[key.name] = Awaited(place=place, key=key, stands=live is not None)
+    return found
+
+
+def _is_foreseen(key: ForeignKey, earlier: Sequence[Projection]) -> bool:
+    """Say whether earlier backfills decide what a key can point at: they fill these columns, or leave them as found."""
+    wanted = set(key.referenced_columns)
+    return all(
+        wanted.isdisjoint(one.backfill.columns) if one.backfill.in_place else wanted <= set(one.backfill.columns)
+        for one in earlier
+    )
+
+
+def _is_settled(live: Table | None, wanted: Table | None, key: ForeignKey) -> bool:
+    """Say whether the columns pointed at are as they will be."""
+    if live is None:
+        return True
+    pairs = [(live.column(name), (wanted or live).column(name)) for name in key.referenced_columns]
+    return all(here and there and here.type.name == there.type.name for here, there in pairs)
+
+
+def _targets(coming: Sequence[Projection]) -> frozenset[Relation]:
+    return frozenset(one.target.relation for one in coming)
 
 
 def _unready(conn: Connection, target: Table | None, filling: frozenset[Relation]) -> frozenset[Relation]:

@@ -167,7 +167,7 @@ def balances_of(
         except SqlError as error:
             if not is_row_fault(error):
                 raise
-        return _balanced_together(conn, [balancing.sound(conn, one) for one in counted])
+        return _balanced_together(conn, balancing.all_sound(conn, counted))
 
 
 def _balanced_together(

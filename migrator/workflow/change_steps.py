@@ -46,8 +46,11 @@ def prepared_for(
         for one in desk.change.backfills
         if not one.in_place and not facts.done(Phase.BACKFILL, one.name)
     )
-    return tuple(
-        prepare(
+    made: list[Prepared] = []
+    for one in desk.change.backfills if only is None else only:
+        if one in later:
+            continue
+        prepared = prepare(
             conn,
             desk.change,
             one,
@@ -57,10 +60,10 @@ def prepared_for(
             adopting=adopting | frozenset(declared.altered),
             blind=blind,
             expanding=len(facts.applied) < len(facts.revisions),
+            coming=None if blind or only is not None else [earlier.counted.still_to_come for earlier in made],
         )
-        for one in (desk.change.backfills if only is None else only)
-        if one not in later
-    )
+        made.append(prepared)
+    return tuple(made)
 
 
 def sources_to_be_made(conn: Connection, desk: Desk, facts: Facts) -> tuple[Backfill, ...]:

@@ -342,11 +342,12 @@ class _Compiler:
     def _foretold(self) -> list[judge.Foretold]:
         unready, exists = self.subject.unready, self.subject.target_exists
         found = [*judge.checks(self.backfill, self.target)]
-        found += judge.foreign_keys(self.backfill, self.target, unready=unready)
+        found += judge.foreign_keys(self.backfill, self.target, unready=unready, awaited=self.subject.awaited)
         return [*found, *judge.uniques(self.backfill, self.target, exists=exists)]
 
     def _judgement(self, foretold: judge.Foretold) -> Judgement:
-        return Judgement(code=self._outcome(Outcome("quarantined", foretold.reason)), when=foretold.when)
+        code = self._outcome(Outcome("quarantined", foretold.reason))
+        return Judgement(code=code, when=foretold.when, awaited=foretold.awaited)
 
     def _contested(self) -> tuple[Contested, ...]:
         found = []

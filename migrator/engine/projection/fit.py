@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final
 
+from migrator.engine.projection.awaited import Awaited
 from migrator.engine.projection.translate import MovedRows
 from migrator.model.backfill import Backfill
 from migrator.model.errors import ConfigurationError, MigratorError
@@ -39,6 +41,7 @@ class Subject:
     recorded: int | None = None  # the backfill's number in the Ledger, once it ran
     grouped: int | None = None  # the backfill's number, once its groups stand in the Ledger
     moved: dict[str, MovedRows] = field(default_factory=dict)  # what other backfills did with the source, by name
+    awaited: Mapping[str, Awaited | None] = field(default_factory=dict)  # by the foreign key's name
 
 
 @dataclass(slots=True)

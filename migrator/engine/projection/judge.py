@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from migrator.engine.projection.awaited import Awaited
 from migrator.model.backfill import Backfill
 from migrator.model.expressions import Column, DerivedText, DerivedUuid
 from migrator.model.names import Relation, ours, quote
@@ -17,6 +18,7 @@ class Foretold:
 
     reason: str
     when: str
+    awaited: Awaited | None = None
 
 
 def nulls(backfill: Backfill, target: Table) -> Iterator[tuple[str, Foretold]]:
@@ -35,11 +37,21 @@ def checks(backfill: Backfill, target: Table) -> Iterator[Foretold]:
             yield Foretold(f"violates check {one.name}", f"({one.expression}) IS FALSE")
 
 
-def foreign_keys(backfill: Backfill, target: Table, *, unready: Collection[Relation]) -> Iterator[Foretold]:
-    """Foretell rows that point at nothing; `unready` tables do not exist yet or are still being filled."""
+def foreign_keys(
+    backfill: Backfill, target: Table, *, unready: Collection[Relation], awaited: Mapping[str, Awaited | None]
+) -> Iterator[Foretold]:
+    """Foretell rows that point at nothing; `unready` tables do not exist yet or are still being filled.
+
+    `awaited` names keys whose rows are still to come; None where none will have come by then.
+    """
     for one in target.foreign_keys:
-        ready = one.references not in unready and one.references != target.relation
-        if ready and set(one.columns) <= set(backfill.columns):
+        if one.references == target.relation or not set(one.columns) <= set(backfill.columns):
+            continue
+        if one.name in awaited:
+            coming = awaited[one.name]
+            when = f"{_given(one, target)} AND {coming.when}" if coming else _given(one, target)
+            yield Foretold(_dangling(one), when, coming)
+        elif one.references not in unready:
             yield Foretold(_dangling(one), _points_nowhere(one, target))
 
 
@@ -49,14 +61,19 @@ def _dangling(key: ForeignKey) -> str:
 
 def _points_nowhere(key: ForeignKey, target: Table) -> str:
     alias, pointed = quote(target.relation.name), ours("pointed")
-    given = " AND ".join(f"{alias}.{quote(one)} IS NOT NULL" for one in key.columns)
     collations = key.collations or (None,) * len(key.columns)
     pairs = zip(key.referenced_columns, key.columns, collations, strict=True)
     same = " AND ".join(
         f"{pointed}.{quote(there)} = {alias}.{quote(here)}{f' COLLATE {collation}' if collation else ''}"
         for there, here, collation in pairs
     )
-    return f"{given} AND NOT EXISTS (SELECT FROM {key.references.sql} AS {pointed} WHERE {same})"
+    nowhere = f"NOT EXISTS (SELECT FROM {key.references.sql} AS {pointed} WHERE {same})"
+    return f"{_given(key, target)} AND {nowhere}"
+
+
+def _given(key: ForeignKey, target: Table) -> str:
+    alias = quote(target.relation.name)
+    return " AND ".join(f"{alias}.{quote(one)} IS NOT NULL" for one in key.columns)
 
 
 def uniques(backfill: Backfill, target: Table, *, exists: bool) -> Iterator[Foretold]:

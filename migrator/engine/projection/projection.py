@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from migrator.engine.projection.awaited import Awaited
 from migrator.engine.projection.grouping import Grouping
 from migrator.engine.projection.images import digest, likeness
 from migrator.engine.projection.merging import Fold, recognition
@@ -35,10 +36,14 @@ Turn = Literal["all", "ready", "winners"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """A condition over the cast row under which it cannot move, with its code."""
+    """A condition over the cast row under which it cannot move, with its code.
+
+    One that is `awaited` is judged only where asked for, for it reads what earlier backfills will bring.
+    """
 
     code: int
     when: str
+    awaited: Awaited | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +59,8 @@ class Projection:
     """The compiled Backfill. `select()` gives the SQL for a part of the source.
 
     `outcomes` and `mark_names` are what the codes stand for; marks count from 1. `excluding` is a condition on source
-    rows that holds for all that are looked at.
+    rows that holds for all that are looked at. `coming` are the Projections of earlier backfills of the change, over
+    their rows that are still to come.
     """
 
     backfill: Backfill
@@ -77,6 +83,7 @@ class Projection:
     provenances: tuple[str, ...] = ()
     excluding: str = "true"
     reads: str = ""
+    coming: tuple[Projection, ...] = ()
     left_unread: tuple[str, ...] = ()
     not_known_yet: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns, and the backfills they await
     notes: tuple[str, ...] = ()
@@ -159,6 +166,7 @@ class Projection:
         merging: bool = True,
         foretelling: bool = False,
         turn: Turn = "all",
+        awaiting: bool = False,
     ) -> str:
         """Give the SELECT for the source rows under `where`.
 
@@ -166,17 +174,19 @@ class Projection:
         group that wait for others.
         Without `merging` no row of the target is looked at: for a first copy, where an insert finds out by itself.
         `foretelling` also finds source rows that compete for one unique value, at the price of reading them all;
-        once rows are in the target, the target itself tells.
+        once rows are in the target, the target itself tells. `awaiting` also judges foreign keys to tables that earlier
+        backfills fill, by their Projections.
         """
         alias = quote(self.target.relation.name)
         merging = merging and self.target_exists and not self.backfill.in_place
         joins = " ".join(self._merge_joins(alias)) if merging else ""
-        joins += " ".join(self._twin(one, alias) for one in self.contested) if foretelling else ""
+        joins += self._awaited_joins(alias) if awaiting else ""
+        joins += " ".join(self._twin(one, alias, awaiting) for one in self.contested) if foretelling else ""
         into = self._into(merging)
         columns = ", ".join(f"{alias}.{quote(one.name)}" for one in self.columns)
         keys = ", ".join(self.key_columns(alias))
         hold = ", ".join(["judged.*", f"{self._digest()} AS {quote(DIGEST)}"])
-        values = [keys, f"{self._code(merging, foretelling)} AS {quote(CODE)}"]
+        values = [keys, f"{self._code(merging, foretelling, awaiting)} AS {quote(CODE)}"]
         values += [f"{alias}.{quote(DETAIL)}", f"{alias}.{quote(MARKS)}", columns, into]
         values += [f"{alias}.{one}" for one in self._winner()]
         judged = f"SELECT {', '.join(values)}\n FROM ({self._cast(where, near, turn)}) AS {alias} {joins} OFFSET 0"
@@ -186,6 +196,10 @@ class Projection:
     def limited_to(self, provenances: Iterable[str]) -> Projection:
         """Give the same Projection knowing which provenance tables exist."""
         return replace(self, provenances=tuple(provenances))
+
+    def awaiting(self, coming: Iterable[Projection]) -> Projection:
+        """Give the same Projection knowing what earlier backfills will bring."""
+        return replace(self, coming=tuple(coming))
 
     def without(self, condition: str) -> Projection:
         """Give the same Projection over the source rows under a condition."""
@@ -243,9 +257,28 @@ class Projection:
         fate = f"CASE {' '.join(tests)} ELSE rows.{quote(CODE)} END"
         return f"SELECT {', '.join(names)}, {fate} AS {quote(CODE)} FROM ({judged}) AS rows OFFSET 0"
 
-    def _code(self, merging: bool, foretelling: bool) -> str:
+    def _awaited_joins(self, alias: str) -> str:
+        """Join what the keys that are awaited can point at: rows that are there, and rows that would move there."""
+        return "".join(
+            one.awaited.join(
+                alias,
+                [
+                    f"SELECT * FROM ({earlier.select(foretelling=True, awaiting=True)}) AS {ours('moved')}"
+                    f" WHERE {quote(CODE)} = {MOVED}"
+                    for earlier in self.coming
+                    if earlier.target.relation == one.awaited.key.references and not earlier.backfill.in_place
+                ],
+            )
+            for one in self.judgements
+            if one.awaited
+        )
+
+    def _judged(self, awaiting: bool) -> list[Judgement]:
+        return [one for one in self.judgements if awaiting or one.awaited is None]
+
+    def _code(self, merging: bool, foretelling: bool, awaiting: bool) -> str:
         alias = quote(self.target.relation.name)
-        tests = [f"CASE WHEN {one.when} THEN {one.code} END" for one in self.judgements]
+        tests = [f"CASE WHEN {one.when} THEN {one.code} END" for one in self._judged(awaiting)]
         tests += [self._lost_to_twin(one, alias) for one in self.contested if foretelling]
         tests += [*self._held_by_ours(), *self._several()] if merging else []
         fault = f"{alias}.{quote('~migrator fault')}"
@@ -367,19 +400,20 @@ class Projection:
             return [one.of("candidate") for one in self.folds], [one.of(alias) for one in self.folds]
         return [f"candidate.{quote(one)}" for one in by], [f"{alias}.{quote(one)}" for one in by]
 
-    def _twin(self, contested: Contested, alias: str) -> str:
+    def _twin(self, contested: Contested, alias: str, awaiting: bool) -> str:
         """Find the source row that comes first among those sharing a unique value and without a fault of their own."""
         name = quote(f"~migrator twin{contested.code}")
         by = ", ".join(f"{alias}.{quote(one)}" for one in contested.columns)
         keys = ", ".join(self.key_columns(alias))
         given = [f"{alias}.{quote(one)} IS NOT NULL" for one in contested.columns]
         sound = [f"{alias}.{quote(one)} IS NULL" for one in ("~migrator rule", "~migrator fault")]
-        sound += [f"({one.when}) IS NOT TRUE" for one in self.judgements]
+        sound += [f"({one.when}) IS NOT TRUE" for one in self._judged(awaiting)]
+        joins = self._awaited_joins(alias) if awaiting else ""
         places = [(ours(f"by{n}"), f"{alias}.{quote(one)}") for n, one in enumerate(contested.columns, 1)]
         named = ", ".join(f"{value} AS {place}" for place, value in places)
         on = " AND ".join(f"{name}.{place} = {value}" for place, value in places)
         return (
-            f"\n LEFT JOIN (SELECT DISTINCT ON ({by}) {named}, {keys} FROM ({self._cast('true')}) AS {alias}"
+            f"\n LEFT JOIN (SELECT DISTINCT ON ({by}) {named}, {keys} FROM ({self._cast('true')}) AS {alias}{joins}"
             f" WHERE {' AND '.join([*sound, *given])} ORDER BY {by}, {keys}) AS {name} ON {on}"
         )
 
