@@ -7,13 +7,14 @@ written into a row that was there already is put back from its before-image; the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from migrator.database import failures
-from migrator.database.connect import Connection, Database
+from migrator.database.connect import Database
 from migrator.database.failures import Failure, SqlError
-from migrator.database.session import execute, one, rows, value
+from migrator.database.session import execute, one, rows
+from migrator.engine.letting_go import Others
 from migrator.engine.projection.images import stored_digest
 from migrator.engine.ranges import Key, Keyset
 from migrator.engine.work import Line, Work
@@ -55,47 +56,19 @@ class Written:
         return f"COALESCE({stored_digest(self.recorded, self.target, provenance, target)} = {provenance}.digest, false)"
 
 
-def count_changed(conn: Connection, written: Written) -> int:
-    """Count rows we moved which the application changed since; in place, of those that were written to."""
-    touched = f" JOIN migrator.before_image AS kept ON {written.kept('v')}" if written.in_place else ""
-    return int(
-        value(
-            conn,
-            f"SELECT count(*) FROM {written.recorded.provenance} AS v JOIN {written.target.relation.sql} AS t"
-            f" ON {written.same_row('v', 't')}{touched}"
-            f" WHERE v.kind = 'moved' AND NOT ({written.unchanged('v', 't')})",
-        )
-    )
-
-
-def count_cascades(conn: Connection, written: Written) -> list[tuple[str, int]]:
-    """Count rows of other tables that hang on ours by ON DELETE CASCADE, SET NULL or SET DEFAULT."""
-    found = []
-    moved = " AND ".join(["v.kind = 'moved'", *([written.unchanged("v", "t")] if written.handed_over else [])])
-    for key in () if written.in_place else written.target.referenced_by:
-        if key.on_delete not in "cnd":
-            continue
-        pairs = zip(key.columns, key.referenced_columns, strict=True)
-        same = " AND ".join(f"child.{quote(here)} = t.{quote(there)}" for here, there in pairs)
-        number = value(
-            conn,
-            f"SELECT count(*) FROM {key.references.sql} AS child JOIN {written.target.relation.sql} AS t ON {same}"
-            f" JOIN {written.recorded.provenance} AS v ON {written.same_row('v', 't')} WHERE {moved}",
-        )
-        if number:
-            found.append((str(key.references), int(number)))
-    return found
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undo:
-    """The undoing of one backfill by one run. `lose_changed` deletes also what the application changed since."""
+    """The undoing of one backfill by one run. `lose_changed` deletes also what the application changed since.
+
+    `others` is what else of the change is lost, so that rows which point at each other may go.
+    """
 
     database: Database
     lease: Lease
     written: Written
     settings: Settings
     lose_changed: bool = False
+    others: Others = field(default_factory=Others)
 
     def run(self) -> Iterator[int]:
         """Delete batch by batch, newest Range or not; yields the provenance rows dealt with. Killed, it goes on."""
@@ -141,6 +114,8 @@ class Undo:
             with work.transaction(line) as conn:
                 lease.check(conn, self.lease)
                 execute(conn, "SET CONSTRAINTS ALL IMMEDIATE")
+                if self.lose_changed and not self.written.in_place:
+                    self.others.let_go(conn, self.written.target, self._going(position, size))
                 found = one(conn, self._sql(position, filled, size))
                 assert found is not None  # an aggregate
                 return int(found[0]), None if found[1] is None else tuple(map(str, found[1]))
@@ -186,13 +161,30 @@ class Undo:
         done += [] if written.in_place else [f"({gone}) IN (SELECT * FROM del)"]
         return f"({' OR '.join(done)})"
 
+    def _walked(self, position: Key | None, size: int) -> str:
+        """Write the SELECT of the provenance rows of a batch."""
+        walked = Keyset.of_provenance(self.written.recorded.provenance, self.written.keys)
+        order = ", ".join(walked.names)
+        return (
+            f"SELECT walked.* FROM {walked.relation} AS walked WHERE {walked.after(position)}"
+            f" ORDER BY {order} LIMIT {size}"
+        )
+
+    def _going(self, position: Key | None, size: int) -> str:
+        """Write the SELECT of the target rows that a batch will delete."""
+        return (
+            f"SELECT t.* FROM {self.written.target.relation.sql} AS t JOIN ({self._walked(position, size)}) AS b"
+            f" ON {self.written.same_row('b', 't')} WHERE b.kind = 'moved'"
+        )
+
     def _sql(self, position: Key | None, filled: tuple[str, ...], size: int) -> str:
         """Write the statement of a batch: target rows and their provenance go together, or stay together."""
         written, provenance = self.written, self.written.recorded.provenance
-        walked = Keyset.of_provenance(provenance, written.keys)
         keys = ", ".join(f"s{n}" for n in range(1, len(written.keys) + 1))
         same_key = " AND ".join(f"v.s{n} = b.s{n}" for n in range(1, len(written.keys) + 1))
         ours = "true" if self.lose_changed else written.unchanged("b", "t")
+        if not (self.lose_changed or written.in_place):
+            ours += f" AND {self.others.frees(written.target, 't')}"
         back = self._restored(filled, ours)
         parts = [
             *back,
@@ -208,8 +200,7 @@ class Undo:
             )
         body = ",\n".join(parts)
         done = "restored" if written.in_place else "del"
-        return f"""WITH b AS MATERIALIZED (SELECT walked.* FROM {provenance} AS walked WHERE {walked.after(position)}
-  ORDER BY {keys} LIMIT {size}),
+        return f"""WITH b AS MATERIALIZED ({self._walked(position, size)}),
 {body}
 SELECT {f"(SELECT count(*) FROM {done})" if back or not written.in_place else "0"},
   (SELECT ARRAY[{", ".join(f"{k}::text" for k in keys.split(", "))}] FROM b ORDER BY {_descending(keys)} LIMIT 1)"""

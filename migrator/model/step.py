@@ -186,17 +186,22 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Losses:
-    """What a rollback would lose in one target: the application's own rows, and ours that it changed since."""
+    """What a rollback would lose in one target: the application's own rows, and ours that it changed since.
+
+    `cascades` are rows of other tables that go, or change, with ours; `held` rows of others that keep ours from going.
+    `examples` are the first keys by cause: `foreign`, `changed`, or the other table.
+    """
 
     target: str
     foreign: int = 0
     changed: int = 0
     cascades: Mapping[str, int] = field(default_factory=dict)
-    examples: tuple[str, ...] = ()
+    held: Mapping[str, int] = field(default_factory=dict)
+    examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
-        """How many rows in all."""
+        """How many rows in all would be lost."""
         return self.foreign + self.changed + sum(self.cascades.values())
 
     @property

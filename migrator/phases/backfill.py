@@ -6,7 +6,7 @@ import re
 import time
 from collections import Counter
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from migrator.database import inventory
@@ -17,6 +17,7 @@ from migrator.engine import prepare as preparing
 from migrator.engine import sequences
 from migrator.engine.copy import Copy, count_behind
 from migrator.engine.counts import Counts
+from migrator.engine.letting_go import Others
 from migrator.engine.pacing import Pacing
 from migrator.engine.prepare import Prepared, prepare, record_definition
 from migrator.engine.smoke import smoke
@@ -40,7 +41,7 @@ class CopyRows:
     """The Step that copies one backfill.
 
     `lose_changed`: its undo deletes rows that the application changed since; `keep_changed`: it keeps them as its own;
-    `leave`: so it does with what was handed over.
+    `leave`: so it does with what was handed over. `others` is what else is lost when the change is undone.
     """
 
     change: Change
@@ -50,6 +51,7 @@ class CopyRows:
     lose_changed: bool = False
     keep_changed: bool = False
     leave: bool = False
+    others: Others = field(default_factory=Others)
     phase: Phase = Phase.BACKFILL
 
     @property
@@ -164,6 +166,7 @@ class CopyRows:
                 written=written,
                 settings=self.change.settings_of(self.backfill),
                 lose_changed=self.lose_changed and not self.leave,
+                others=self.others,
             )
             removed = 0
             for batch in undo.run():

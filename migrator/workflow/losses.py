@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from migrator.database import inventory
 from migrator.database.connect import Connection
-from migrator.database.session import rows, value
-from migrator.engine import undo as undoing
+from migrator.database.session import value
+from migrator.engine import lost
+from migrator.engine.letting_go import BLOCKS, FOLLOWS, Others, not_ours
+from migrator.engine.lost import Lost
 from migrator.engine.undo import Written
 from migrator.model.errors import RefusedError, UsageError
-from migrator.model.names import Relation, quote
+from migrator.model.names import Relation
 from migrator.model.step import Losses, Phase
 from migrator.model.tables import Table
 from migrator.phases.backfill import CopyRows
@@ -20,7 +23,7 @@ from migrator.workflow.desk import Desk
 from migrator.workflow.expanding import revision_steps
 from migrator.workflow.facts import Facts, reading
 
-EXAMPLES = 5
+SHOWN = 5  # keys of each kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,23 +38,43 @@ class Accepted:
         return self.keep_new or loss.rows == 0 or loss.rows <= (self.lose or {}).get(loss.target, 0)
 
 
-def losses_of(conn: Connection, desk: Desk, facts: Facts, to: Phase | None) -> tuple[Losses, ...]:
-    """Count what a rollback to a phase would lose, by target."""
+def losses_of(conn: Connection, desk: Desk, facts: Facts, to: Phase | None, show: int = SHOWN) -> tuple[Losses, ...]:
+    """Count what a rollback to a phase would lose, by target; `show` is how many keys of each kind are named."""
     if to in {Phase.BACKFILL, Phase.VERIFY}:
         return ()
     with reading(conn, desk):
-        written = written_by(conn, desk, facts)
-        dropped = dropped_tables(conn, desk, facts) if to is None else {}
-        relations = dict.fromkeys([*dropped, *(one.target.relation for one in written)])
+        others = others_of(conn, desk, facts, drops=to is None)
+        relations = dict.fromkeys([*others.dropped, *(one.target.relation for one in others.written)])
         return (
-            *(
-                _loss(
-                    conn, relation, [one for one in written if one.target.relation == relation], dropped.get(relation)
-                )
-                for relation in relations
-            ),
-            *(_values(conn, facts, written) if to is None else ()),
+            *(_loss(conn, others, relation, show) for relation in relations),
+            *(_values(conn, facts, others.written) if to is None else ()),
         )
+
+
+def others_of(
+    conn: Connection,
+    desk: Desk,
+    facts: Facts,
+    *,
+    drops: bool,
+    found: Sequence[Losses] = (),
+    gone: Counter[Relation] | None = None,
+) -> Others:
+    """Look up what is lost together: what was moved, and the tables that the downgrades drop, where they do.
+
+    What was `found` before is what may be lost; `gone` goes on counting.
+    """
+    written = written_by(conn, desk, facts)
+    dropped = dropped_tables(conn, desk, facts) if drops else {}
+    mine = {**{one.target.relation: one.target for one in written}, **dropped}
+    pointing = {key.references for table in mine.values() for key in table.referenced_by} - set(mine)
+    return Others(
+        written=written,
+        tables={**inventory.tables(conn, sorted(pointing)), **mine},
+        dropped=frozenset(dropped),
+        accepted={one.target: one.foreign for one in found},
+        gone=Counter() if gone is None else gone,
+    )
 
 
 def accepted_by(found: Sequence[Losses], facts: Facts, *, keep_new: bool, lose: Sequence[str]) -> Accepted:
@@ -72,30 +95,63 @@ def accepted_by(found: Sequence[Losses], facts: Facts, *, keep_new: bool, lose: 
 
 
 def refuse_losses(desk: Desk, found: Sequence[Losses], accepted: Accepted) -> None:
-    """Raise RefusedError M412 for losses that were not accepted by name."""
-    open_losses = [one for one in found if not accepted.covers(one)]
-    if not open_losses:
-        return
-    lines = [_said(one) for one in open_losses]
-    words = " ".join(f'--lose "{one.sentence}"' for one in open_losses)
+    """Raise RefusedError M412 for losses that were not accepted by name, M460 for rows that stand in the way."""
     name = desk.change.name
-    raise RefusedError(
-        "M412",
-        "rollback would lose " + "\n  and ".join(lines) + ".",
-        f"Keep them (the tables stay):    migrator rollback {name} --keep-new\n"
-        f"Lose them, saying so:           migrator rollback {name} {words}",
-    )
+    open_losses = [one for one in found if not accepted.covers(one)]
+    if open_losses:
+        lines = [_said(one) for one in open_losses]
+        words = " ".join(f'--lose "{one.sentence}"' for one in open_losses)
+        most = max(number for one in open_losses for number in (one.foreign, one.changed, *one.cascades.values()))
+        more = (
+            f"\nName more of them:              migrator rollback {name} --show {most}"
+            if _are_more(open_losses)
+            else ""
+        )
+        raise RefusedError(
+            "M412",
+            "rollback would lose " + "\n  and ".join(lines) + ".",
+            f"Keep them (the tables stay):    migrator rollback {name} --keep-new\n"
+            f"Lose them, saying so:           migrator rollback {name} {words}{more}",
+        )
+    if (held := [one for one in found if one.held]) and not accepted.keep_new:
+        lines = [
+            f"{number:,} rows of {table}{_keys(one, table, number)} point at rows of {one.target} that were moved"
+            for one in held
+            for table, number in one.held.items()
+        ]
+        raise RefusedError(
+            "M460",
+            "rollback cannot take away what others point at: " + "; ".join(lines) + ".",
+            f"Keep what they point at (the tables stay):    migrator rollback {name} --keep-new\n"
+            "Or first delete these rows, or let them point at something else.",
+        )
 
 
 def _said(loss: Losses) -> str:
     parts = []
     if loss.foreign:
-        parts.append(f"{loss.foreign:,} written by the application")
+        parts.append(f"{loss.foreign:,} written by the application{_keys(loss, 'foreign', loss.foreign)}")
     if loss.changed:
-        parts.append(f"{loss.changed:,} changed by it since they were moved")
-    parts += [f"{number:,} of {table} that hang on ours" for table, number in loss.cascades.items()]
-    examples = f" (for example {', '.join(loss.examples)})" if loss.examples else ""
-    return f"{loss.sentence}: {', '.join(parts)}{examples}"
+        parts.append(f"{loss.changed:,} changed by it since they were moved{_keys(loss, 'changed', loss.changed)}")
+    parts += [
+        f"{number:,} of {table} that hang on ours{_keys(loss, table, number)}"
+        for table, number in loss.cascades.items()
+    ]
+    return f"{loss.sentence}: {', '.join(parts)}"
+
+
+def _keys(loss: Losses, cause: str, number: int) -> str:
+    keys = loss.examples.get(cause, ())
+    return f" ({', '.join(keys)}{', …' if len(keys) < number else ''})" if keys else ""
+
+
+def _are_more(found: Sequence[Losses]) -> bool:
+    """Say whether not all keys are named that could be."""
+    return any(
+        0 < len(one.examples.get(cause, ())) < number
+        for one in found
+        for cause, number in [("foreign", one.foreign), ("changed", one.changed), *one.cascades.items()]
+    )
 
 
 def _values(conn: Connection, facts: Facts, written: Sequence[Written]) -> Iterator[Losses]:
@@ -124,44 +180,18 @@ def dropped_tables(conn: Connection, desk: Desk, facts: Facts) -> dict[Relation,
     return inventory.tables(conn, [one for one in made if one not in there])
 
 
-def _loss(conn: Connection, relation: Relation, written: Sequence[Written], dropped: Table | None) -> Losses:
-    cascades: dict[str, int] = {}
-    for one in written:
-        for table, number in undoing.count_cascades(conn, one):
-            cascades[table] = cascades.get(table, 0) + number
-    foreign, examples = (0, ()) if dropped is None else _foreign(conn, dropped, written)
+def _loss(conn: Connection, others: Others, relation: Relation, show: int) -> Losses:
+    written, drops = others.into(relation), relation in others.dropped
+    foreign = lost.foreign(conn, others.tables[relation], written, show) if drops else Lost()
+    # What was handed over is the application's, and no loss while its table stays.
+    changed = lost.changed(conn, [one for one in written if drops or not one.handed_over], show)
+    cascades, held = (lost.hanging(conn, written, others, kinds, show) for kinds in (FOLLOWS, BLOCKS))
+    named = {"foreign": foreign, "changed": changed, **cascades, **held}
     return Losses(
         target=str(relation),
-        foreign=foreign,
-        # What was handed over is the application's, and no loss while its table stays.
-        changed=sum(undoing.count_changed(conn, one) for one in written if dropped is not None or not one.handed_over),
-        cascades=cascades,
-        examples=examples,
-    )
-
-
-def _foreign(conn: Connection, table: Table, written: Sequence[Written]) -> tuple[int, tuple[str, ...]]:
-    """Count the rows that we did not insert, and name the first of them by primary key."""
-    where = f"FROM {table.relation.sql} AS t WHERE {not_ours(written)}"
-    number = int(value(conn, f"SELECT count(*) {where}"))
-    primary = next((one.columns for one in table.uniques if one.primary), ())
-    if not number or not primary:
-        return number, ()
-    key = ", ".join(f"t.{quote(name)}" for name in primary)
-    texts = " || ', ' || ".join(f"t.{quote(name)}::text" for name in primary)
-    return number, tuple(str(one) for (one,) in rows(conn, f"SELECT {texts} {where} ORDER BY {key} LIMIT {EXAMPLES}"))
-
-
-def not_ours(written: Sequence[Written]) -> str:
-    """Write the condition that a row `t` is none that we inserted; what was written in place was there before."""
-    return " AND ".join(
-        [
-            "true",
-            *(
-                f"NOT EXISTS (SELECT FROM {one.recorded.provenance} AS v"
-                f" WHERE v.kind = 'moved' AND {one.same_row('v', 't')})"
-                for one in written
-                if not one.in_place
-            ),
-        ]
+        foreign=foreign.rows,
+        changed=changed.rows,
+        cascades={name: one.rows for name, one in cascades.items()},
+        held={name: one.rows for name, one in held.items()},
+        examples={cause: one.keys[:show] for cause, one in named.items() if one.keys},
     )

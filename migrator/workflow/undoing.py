@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from migrator.database.connect import Connection
 from migrator.database.session import rows, value
+from migrator.engine.letting_go import not_ours
 from migrator.engine.prepare import target_relation
 from migrator.ledger import consumers, parameters, steps
 from migrator.ledger.run import Listen, Run
 from migrator.model.errors import UsageError
+from migrator.model.names import Relation
 from migrator.model.step import Losses, Phase, Report, State, StepReport
 from migrator.phases.backfill import CopyRows
 from migrator.phases.verify import CompareRows
@@ -20,11 +23,11 @@ from migrator.workflow.desk import Desk
 from migrator.workflow.expanding import expand_steps, revision_steps
 from migrator.workflow.facts import Facts, facts_of, reading
 from migrator.workflow.losses import (
+    SHOWN,
     Accepted,
     accepted_by,
-    dropped_tables,
     losses_of,
-    not_ours,
+    others_of,
     refuse_losses,
     written_by,
 )
@@ -33,11 +36,11 @@ from migrator.workflow.runner import running, take_back
 BACK_TO = (None, Phase.EXPAND, Phase.BACKFILL, Phase.VERIFY)
 
 
-def losses(desk: Desk, *, to: Phase | None = None) -> tuple[Losses, ...]:
+def losses(desk: Desk, *, to: Phase | None = None, show: int = SHOWN) -> tuple[Losses, ...]:
     """Count what a rollback would lose, by target; only reads."""
     with desk.explained(f"counting what a rollback of {desk.change.name} would lose"):
         with desk.database.connect() as conn:
-            return losses_of(conn, desk, facts_of(conn, desk), to)
+            return losses_of(conn, desk, facts_of(conn, desk), to, show)
 
 
 def rollback(
@@ -46,6 +49,7 @@ def rollback(
     to: Phase | None = None,
     keep_new: bool = False,
     lose: Sequence[str] = (),
+    show: int = SHOWN,
     listen: Listen,
 ) -> Report:
     """Undo what was done: restore what is archived, forget the proof, delete by provenance, downgrade.
@@ -63,7 +67,7 @@ def rollback(
         if not facts.applied and not facts.steps and not facts.recorded:
             return _report(desk, facts, [])
         _refuse_unknown(conn, desk)
-        found = losses_of(conn, desk, facts, to)
+        found = losses_of(conn, desk, facts, to, show)
         accepted = accepted_by(found, facts, keep_new=keep_new, lose=lose)
         refuse_losses(desk, found, accepted)
         if to is None and not accepted.keep_new:
@@ -77,7 +81,7 @@ def _back(
     desk: Desk, run: Run, facts: Facts, to: Phase | None, found: Sequence[Losses], accepted: Accepted
 ) -> list[StepReport]:
     last = -1 if to is None else to.place
-    keep_tables = accepted.keep_new and any(one.rows for one in found)
+    keep_tables = accepted.keep_new and any(one.rows or one.held for one in found)
     going = [one for one in (Phase.EXPAND, Phase.BACKFILL, Phase.VERIFY) if one.place > last]
     if keep_tables and Phase.EXPAND in going:
         going.remove(Phase.EXPAND)
@@ -92,8 +96,7 @@ def _back(
     if Phase.VERIFY in going:
         done += _unverify(desk, run, facts)
     if Phase.BACKFILL in going:
-        dropping = Phase.EXPAND in going
-        done += _uncopy(desk, run, facts, accepted, dropping=dropping)
+        done += _uncopy(desk, run, facts, accepted, found if Phase.EXPAND in going else None)
     if Phase.EXPAND in going:
         done += _unexpand(desk, run, facts, found)
     return done
@@ -119,25 +122,23 @@ def _unverify(desk: Desk, run: Run, facts: Facts) -> list[StepReport]:
     return [report] if known else []
 
 
-def _uncopy(desk: Desk, run: Run, facts: Facts, accepted: Accepted, *, dropping: bool) -> list[StepReport]:
-    done = []
-    with run.database.connect() as conn:
-        dropped = dropped_tables(conn, desk, facts) if dropping else {}
-        stays = {
-            one.name
-            for one in desk.change.backfills
-            if target_relation(conn, one, desk.database.search_path) not in dropped
-        }
+def _uncopy(desk: Desk, run: Run, facts: Facts, accepted: Accepted, found: Sequence[Losses] | None) -> list[StepReport]:
+    """Undo the copies, the last one first; `found` is what may be lost of tables that are dropped afterwards."""
+    done, gone, path = [], Counter[Relation](), desk.database.search_path
     for backfill in reversed(desk.change.backfills):
         if backfill.name not in facts.recorded:
             continue
+        with run.database.connect() as conn, reading(conn, desk):
+            others = others_of(conn, desk, facts, drops=found is not None, found=found or (), gone=gone)
+            stays = target_relation(conn, backfill, path) not in others.dropped
         step = CopyRows(
             change=desk.change,
             backfill=backfill,
-            search_path=desk.database.search_path,
+            search_path=path,
             lose_changed=not accepted.keep_new,
             keep_changed=accepted.keep_new,
-            leave=backfill.handed_over and backfill.name in stays,
+            leave=backfill.handed_over and stays,
+            others=others,
         )
         done.append(take_back(step, run))
     with run.database.connect() as conn, run.writing(conn):

@@ -6,10 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from migrator.engine import undo
+from migrator.model.errors import RefusedError
 from migrator.model.step import Phase
 from migrator.workflow import use_cases
 from migrator.workflow.desk import Desk
-from tests.support.projects import execute, make_project, make_source, run, silent, terms
+from tests.support.projects import (
+    back,
+    definition,
+    execute,
+    make_project,
+    make_source,
+    rows_of,
+    run,
+    silent,
+    terms,
+)
 
 JOBS, TRIES = "jobs_from_old", "tries_from_old"
 UP = """
@@ -75,3 +87,83 @@ def test_rows_that_point_at_a_table_still_to_be_filled_are_foretold(database: st
     execute(database, "INSERT INTO old VALUES (14, 'n', 1, NULL, 'fine'), (15, 'o', -1, NULL, 'fine')")
     waiting = {("pending", "to be moved or merged"): 1, ("pending", f"to be quarantined: {NOWHERE[1]}"): 1}
     assert terms(desk, TRIES, planned=True) == {**ahead, **waiting}
+
+
+def test_tables_that_point_at_each_other_go_and_come_again(database: str, tmp_path: Path) -> None:
+    """What the application wrote is refused with count and keys for both tables, or lost; links are no obstacle."""
+    desk = project(tmp_path, database)
+    run(desk)
+    moved = rows_of(database, "SELECT count(*) FROM tries")
+    execute(database, "UPDATE jobs SET chosen = id WHERE id IN (1, 8)")  # ours, changed by the application
+    execute(database, "INSERT INTO jobs VALUES (50, 'new', 5); INSERT INTO tries VALUES (51, 50), (52, 11), (53, 9)")
+    execute(database, "UPDATE jobs SET chosen = 51 WHERE id = 50; UPDATE jobs SET chosen = 52 WHERE id = 11")
+    with pytest.raises(RefusedError) as refused:
+        back(desk)
+    assert refused.value.id == "M412"
+    jobs, tries = (
+        "4 rows of jobs: 1 written by the application (50), 3 changed by it since they were moved (1, 8, 11)",
+        "3 rows of tries: 3 written by the application (51, 52, 53)",
+    )
+    assert jobs in refused.value.what
+    assert tries in refused.value.what
+    back(desk, lose=["4 rows of jobs", "3 rows of tries"])
+    assert rows_of(database, "SELECT to_regclass('jobs'), to_regclass('tries')") == [(None, None)]
+    run(desk)
+    assert rows_of(database, "SELECT count(*) FROM tries") == moved
+    back(desk)
+
+
+def test_keeping_new_rows_keeps_what_they_point_at(database: str, tmp_path: Path) -> None:
+    """With --keep-new no row of the application is left pointing at nothing, whatever its foreign key does."""
+    desk = project(tmp_path, database)
+    run(desk)
+    execute(database, "ALTER TABLE tries DROP CONSTRAINT tries_job_fkey")
+    execute(database, "ALTER TABLE tries ADD FOREIGN KEY (job) REFERENCES jobs ON DELETE CASCADE")
+    execute(database, "INSERT INTO tries VALUES (52, 11); UPDATE jobs SET chosen = 8 WHERE id = 9")
+    back(desk, keep_new=True)
+    assert rows_of(database, "SELECT id, job FROM tries ORDER BY id") == [(8, 1), (52, 11)]
+    assert rows_of(database, "SELECT id FROM jobs ORDER BY id") == [(1,), (9,), (11,)]
+
+
+def test_rows_of_tables_that_stay_keep_what_they_point_at(database: str, tmp_path: Path) -> None:
+    """Rows of another table that point at moved rows are in the way of a rollback, named, and never touched."""
+    desk = project(tmp_path, database)
+    run(desk)
+    execute(database, "CREATE TABLE bills (id int PRIMARY KEY, job bigint REFERENCES jobs)")
+    execute(database, "INSERT INTO bills VALUES (1, 9), (2, 9), (3, NULL)")
+    for to in (None, Phase.EXPAND):
+        with pytest.raises(RefusedError) as refused:
+            back(desk, to=to)
+        assert refused.value.id == "M460"
+        assert "2 rows of bills (1, 2) point at rows of jobs that were moved" in refused.value.what
+    back(desk, to=Phase.EXPAND, keep_new=True)
+    assert rows_of(database, "SELECT id FROM jobs") == [(9,)]
+    assert rows_of(database, "SELECT id, job FROM bills ORDER BY id") == [(1, 9), (2, 9), (3, None)]
+
+
+def test_moved_rows_that_hang_on_moved_rows_are_no_loss(database: str, tmp_path: Path) -> None:
+    """Where the new tables' own keys cascade, nothing but the application's rows is counted, and once."""
+    desk = project(tmp_path, database)
+    run(desk)
+    execute(database, "ALTER TABLE tries DROP CONSTRAINT tries_job_fkey")
+    execute(database, "ALTER TABLE tries ADD FOREIGN KEY (job) REFERENCES jobs ON DELETE CASCADE")
+    execute(database, "INSERT INTO tries VALUES (52, 11)")
+    with pytest.raises(RefusedError, match=r"would lose 1 row of tries: 1 written by the application \(52\)\.$"):
+        back(desk)
+    with pytest.raises(RefusedError, match=r"would lose 1 row of jobs: 1 of tries that hang on ours \(52\)\.$"):
+        back(desk, to=Phase.EXPAND)
+    back(desk, lose=["1 row of tries"])
+
+
+def test_a_row_may_point_at_a_later_row_of_its_own_table(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Undone batch by batch, rows of a tree do not keep each other."""
+    monkeypatch.setattr(undo, "BATCH_ROWS", 2)
+    made = {"id": 'column("id")', "of": 'column("of")'}
+    make_source(database, columns="of bigint", rows=[(n, max(n - 3, 1)) for n in range(1, 9)])
+    up = "CREATE TABLE new (id bigint PRIMARY KEY, of bigint REFERENCES new)"
+    desk = make_project(tmp_path, database, ddl_up=up, backfills={"move_old_to_new": definition(made)})
+    run(desk)
+    back(desk)
+    assert rows_of(database, "SELECT to_regclass('new')") == [(None,)]

@@ -243,14 +243,21 @@ def test_nothing_to_do_is_said():
 def test_losses_are_counted_by_cause():
     """What would be lost is counted by its cause, with examples."""
     found = [
-        Losses(target="video_jobs", foreign=6, changed=1, cascades={"likes": 2}, examples=("7c22",)),
+        Losses(
+            target="video_jobs",
+            foreign=6,
+            changed=1,
+            cascades={"likes": 2},
+            examples={"foreign": ("7c22", "7c23"), "changed": ("7c24",)},
+        ),
         Losses(target="image_jobs"),
     ]
     assert losses.losses(found) == [
         "Rolling back would lose",
-        "  9 rows of video_jobs: 6 written by the application; 1 of ours that the application has changed",
-        "    since; 2 rows of likes that refer to them",
-        "    for example 7c22",
+        "  9 rows of video_jobs:",
+        "    6 written by the application: 7c22, 7c23, …",
+        "    1 of ours that the application has changed since: 7c24",
+        "    2 rows of likes that refer to them",
     ]
     assert losses.losses(found[1:]) == ["Nothing would be lost."]
 

@@ -15,16 +15,23 @@ def losses(given: Sequence[Losses], *, width: int = WIDTH) -> list[str]:
         return ["Nothing would be lost."]
     made = ["Rolling back would lose"]
     for one in found:
-        made += fold(f"{one.sentence}: {'; '.join(_parts(one))}", width, first="  ", rest="    ")
-        if one.examples:
-            made += fold(f"for example {', '.join(one.examples)}", width, first="    ")
+        made += fold(f"{one.sentence}:", width, first="  ", rest="    ")
+        for said in _parts(one):
+            made += fold(said, width, first="    ")
     return made
 
 
 def _parts(one: Losses) -> Iterator[str]:
     if one.foreign:
-        yield f"{number(one.foreign)} written by the application"
+        keys = _shown(one, "foreign", one.foreign)
+        yield f"{number(one.foreign)} written by the application{keys}"
     if one.changed:
-        yield f"{number(one.changed)} of ours that the application has changed since"
+        keys = _shown(one, "changed", one.changed)
+        yield f"{number(one.changed)} of ours that the application has changed since{keys}"
     for table, count in one.cascades.items():
-        yield f"{rows(count)} of {table} that refer to them"
+        yield f"{rows(count)} of {table} that refer to them{_shown(one, table, count)}"
+
+
+def _shown(one: Losses, cause: str, count: int) -> str:
+    keys = one.examples.get(cause, ())
+    return f": {', '.join(keys)}{', …' if len(keys) < count else ''}" if keys else ""

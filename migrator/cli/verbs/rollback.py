@@ -54,6 +54,9 @@ def rollback(
             show_default=False,
         ),
     ] = None,
+    show: Annotated[
+        int, typer.Option("--show", metavar="N", min=1, help="Name so many keys of each kind. Example: --show 100")
+    ] = 5,
     yes: Yes = False,
 ) -> int:
     """Undo what was done, and only that: first what would be lost is counted.
@@ -65,14 +68,14 @@ def rollback(
     from migrator.workflow import undoing
 
     desk = run.desk(change)
-    found = undoing.losses(desk, to=to)
+    found = undoing.losses(desk, to=to, show=show)
     asks = run.may_ask and not yes and (keep_new or _is_covered(found, lose or ()))
     if asks and not _confirmed(run, desk.change.name, found, keep_new=keep_new):
         run.say(["Nothing was changed."])
         return exits.REFUSED
     try:
         with listening(run) as listen:
-            report = undoing.rollback(desk, to=to, keep_new=keep_new, lose=lose or (), listen=listen)
+            report = undoing.rollback(desk, to=to, keep_new=keep_new, lose=lose or (), show=show, listen=listen)
     except RefusedError as refusal:
         tell(run, refusal, losses=found)
         return refusal.exit_code

@@ -1,0 +1,73 @@
+"""What an undo would lose, counted and named: rows of the application's own, changed ones, those that hang on ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from migrator.database.connect import Connection
+from migrator.database.session import rows, value
+from migrator.engine.letting_go import Others, not_ours, pointing
+from migrator.engine.undo import Written
+from migrator.model.names import quote
+from migrator.model.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """How many rows of a table, and the first of them by primary key."""
+
+    rows: int = 0
+    keys: tuple[str, ...] = ()
+
+    def __add__(self, other: Lost) -> Lost:
+        """Add up."""
+        return Lost(self.rows + other.rows, self.keys + other.keys)
+
+
+def foreign(conn: Connection, table: Table, written: Sequence[Written], show: int) -> Lost:
+    """Count the rows of a table that we did not insert."""
+    return _lost(conn, table, f"FROM {table.relation.sql} AS t WHERE {not_ours(written)}", show)
+
+
+def changed(conn: Connection, written: Sequence[Written], show: int) -> Lost:
+    """Count rows we moved which the application changed since; in place, of those that were written to."""
+    found = Lost()
+    for one in written:
+        touched = f" JOIN migrator.before_image AS kept ON {one.kept('v')}" if one.in_place else ""
+        joined = f"FROM {one.recorded.provenance} AS v JOIN {one.target.relation.sql} AS t"
+        where = f"ON {one.same_row('v', 't')}{touched} WHERE v.kind = 'moved' AND NOT ({one.unchanged('v', 't')})"
+        found += _lost(conn, one.target, f"{joined} {where}", show)
+    return found
+
+
+def hanging(conn: Connection, written: Sequence[Written], others: Others, kinds: str, show: int) -> dict[str, Lost]:
+    """Count rows of other tables that point at ours by keys of these kinds, where they are not lost as well.
+
+    What was written in place stays, and so does what was handed over while something points at it.
+    """
+    found: dict[str, Lost] = {}
+    for one in written:
+        if one.in_place or (one.handed_over and one.target.relation not in others.dropped):
+            continue
+        for key, same in pointing(one.target, kinds):
+            table = others.tables.get(key.references)
+            if table is None or table.relation in others.dropped:
+                continue
+            pointed = f"SELECT FROM {one.target.relation.sql} AS pointed JOIN {one.recorded.provenance} AS v"
+            pointed += f" ON {one.same_row('v', 'pointed')} WHERE v.kind = 'moved' AND {same}"
+            where = f"EXISTS ({pointed}) AND {not_ours(others.into(table.relation))}"
+            number = _lost(conn, table, f"FROM {table.relation.sql} AS t WHERE {where}", show)
+            if number.rows:
+                found[str(table.relation)] = found.get(str(table.relation), Lost()) + number
+    return found
+
+
+def _lost(conn: Connection, table: Table, rest: str, show: int) -> Lost:
+    number = int(value(conn, f"SELECT count(*) {rest}"))
+    primary = next((one.columns for one in table.uniques if one.primary), ())
+    if not number or not primary:
+        return Lost(number)
+    key = ", ".join(f"t.{quote(name)}" for name in primary)
+    texts = " || ', ' || ".join(f"t.{quote(name)}::text" for name in primary)
+    return Lost(number, tuple(str(one) for (one,) in rows(conn, f"SELECT {texts} {rest} ORDER BY {key} LIMIT {show}")))
