@@ -1,4 +1,4 @@
-"""Which tables a script of DDL makes, and which it locks; read from its text, without a server."""
+"""Which tables a script of DDL makes, which it locks, which columns it drops; read from its text, without a server."""
 
 from __future__ import annotations
 
@@ -37,6 +37,23 @@ _BESIDE = re.compile(rf"^\s*CREATE (?:OR REPLACE )?(TYPE|FUNCTION|PROCEDURE) {_N
 def beside_made(sql: str) -> tuple[tuple[str, Relation], ...]:
     """List the types and functions that a script creates, each as its kind and its name."""
     return tuple(dict.fromkeys((kind.lower(), _relation(name)) for kind, name in _BESIDE.findall(sql)))
+
+
+_ALTERS = re.compile(
+    rf"(?:^|;)\s*ALTER TABLE (?:IF EXISTS )?(?:ONLY )?{_NAME}\s+((?:\"[^\"]*\"|'[^']*'|[^;\"'])*)", _FLAGS
+)
+_ACTIONS = re.compile(r"""\s*,\s*(?=(?:[^()"']|"[^"]*"|'[^']*'|\((?:[^()]|\([^()]*\))*\))*\Z)""")
+_DROPS = re.compile(rf"DROP\s+(?!CONSTRAINT\b)(?:COLUMN\s+)?(?:IF\s+EXISTS\s+)?({_PART})", _FLAGS)
+
+
+def columns_dropped(sql: str) -> tuple[tuple[Relation, str], ...]:
+    """List the columns that a script drops from tables, in words: ALTER TABLE … DROP COLUMN."""
+    found = []
+    for table, actions in _ALTERS.findall(_COMMENTS.sub("", sql)):
+        for action in _ACTIONS.split(actions.strip()):
+            if dropped := _DROPS.match(action):
+                found.append((_relation(table), _relation(dropped[1]).name))
+    return tuple(dict.fromkeys(found))
 
 
 def tables_locked(sql: str) -> tuple[Relation, ...]:

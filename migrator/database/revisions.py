@@ -58,6 +58,7 @@ _EXISTS = frozenset({"42P07", "42710", "42701", "42P06", "42723"})
 
 # Alembic keeps its context in a module: two runs in one process would take each other's.
 _ALONE = threading.Lock()
+Guard = Callable[[Connection], Callable[[], None] | None]
 
 
 def heads(conn: Connection) -> frozenset[str]:
@@ -81,7 +82,7 @@ def upgrade(
     revision_id: str,
     parameters: Mapping[str, Any] | None = None,
     lock_timeout_ms: int = 2_000,
-    guard: Callable[[Connection], None] | None = None,
+    guard: Guard | None = None,
 ) -> None:
     """Apply exactly this revision in one transaction; the schema of the version table must exist.
 
@@ -99,11 +100,11 @@ def downgrade(
     revision_id: str,
     parameters: Mapping[str, Any] | None = None,
     lock_timeout_ms: int = 2_000,
-    guard: Callable[[Connection], None] | None = None,
+    guard: Guard | None = None,
 ) -> None:
     """Undo exactly this revision in one transaction.
 
-    Raises as `upgrade` does, and M206 where the revision has no way back.
+    Raises as `upgrade` does, and M206 where the revision has no way back. What `guard` returns runs last.
     """
     _run(database, directory, change, revision_id, parameters or {}, lock_timeout_ms, "down", guard)
 
@@ -113,7 +114,7 @@ def stamp(
     directory: Path,
     change: str,
     revision_id: str,
-    guard: Callable[[Connection], None],
+    guard: Guard,
     lock_timeout_ms: int = 2_000,
     *,
     back: bool = False,
@@ -167,13 +168,12 @@ def _run(
     parameters: Mapping[str, Any],
     lock_timeout_ms: int,
     direction: Direction,
-    guard: Callable[[Connection], None] | None,
+    guard: Guard | None,
 ) -> None:
     info = _chosen(directory, change, revision_id, direction)
     config = _config(directory, change, parameters, io.StringIO())
     with _explained(info), _transaction(database, lock_timeout_ms) as (connection, driver):
-        if guard is not None:
-            guard(driver)
+        after = None if guard is None else guard(driver)
         _check_turn(info, heads(driver), direction)
         config.attributes["connection"] = connection
         _with_alembic(config, info, direction)
@@ -183,6 +183,8 @@ def _run(
                 f"{directory / 'env.py'} did not run revision {info.id}.",
                 "env.py must use config.attributes['connection'] and version_table_schema='migrator'.",
             )
+        if after is not None:
+            after()
 
 
 @contextmanager

@@ -29,18 +29,24 @@ FOLLOWS = "cnd"  # what it deletes or empties by itself: cascade, set null, set 
 class Others:
     """What is lost beside the rows of one backfill: what the others `written` moved, and all rows of `dropped`.
 
+    `columns` are those that go from tables which stay.
     `accepted` says how many rows the application wrote may be lost of each table; `gone` counts those that are.
     """
 
     written: Sequence[Written] = ()
     tables: Mapping[Relation, Table] = field(default_factory=dict)
     dropped: frozenset[Relation] = frozenset()
+    columns: Mapping[Relation, frozenset[str]] = field(default_factory=dict)
     accepted: Mapping[str, int] = field(default_factory=dict)
     gone: Counter[Relation] = field(default_factory=Counter)
 
     def into(self, relation: Relation) -> list[Written]:
         """List the backfills that wrote rows into a table."""
         return [one for one in self.written if one.target.relation == relation]
+
+    def goes(self, key: ForeignKey) -> bool:
+        """Say whether a key that points here goes with its column."""
+        return not self.columns.get(key.references, frozenset()).isdisjoint(key.columns)
 
     def let_go(self, conn: Connection, target: Table, rows: str, path: tuple[Relation, ...] = ()) -> None:
         """Empty what points at these rows of a table, or delete what cannot be without them; `rows` is a SELECT.
@@ -53,7 +59,7 @@ class Others:
                 continue
             going = ours("going")
             lost = f"({_points(key, 't')}) IN (SELECT {_pointed(key, going)} FROM ({rows}) AS {going})"
-            if table.relation not in self.dropped:
+            if table.relation not in self.dropped and not self.goes(key):
                 lost += f" AND NOT ({not_ours(self.into(table.relation))})"
             empty = next((name for name in key.columns if _may_be_empty(table, name)), None)
             if empty is not None:

@@ -9,8 +9,8 @@ from migrator.database.connect import Connection
 from migrator.database.session import rows, value
 from migrator.engine.letting_go import Others, not_ours, pointing
 from migrator.engine.undo import Written
-from migrator.model.names import quote
-from migrator.model.tables import Table
+from migrator.model.names import EXACTLY, key_text, literal, quote
+from migrator.model.tables import Table, TableColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def hanging(conn: Connection, written: Sequence[Written], others: Others, kinds:
             continue
         for key, same in pointing(one.target, kinds):
             table = others.tables.get(key.references)
-            if table is None or table.relation in others.dropped:
+            if table is None or table.relation in others.dropped or others.goes(key):
                 continue
             pointed = f"SELECT FROM {one.target.relation.sql} AS pointed JOIN {one.recorded.provenance} AS v"
             pointed += f" ON {one.same_row('v', 'pointed')} WHERE v.kind = 'moved' AND {same}"
@@ -60,6 +60,48 @@ def hanging(conn: Connection, written: Sequence[Written], others: Others, kinds:
             number = _lost(conn, table, f"FROM {table.relation.sql} AS t WHERE {where}", show)
             if number.rows:
                 found[str(table.relation)] = found.get(str(table.relation), Lost()) + number
+    return found
+
+
+def values(conn: Connection, table: Table, name: str, written: Sequence[Written], show: int) -> Lost:
+    """Count the values of a column, and name their rows: not ours, and not what a row has that nobody gave one.
+
+    `written` are the backfills whose rows will be gone by the time the column goes. What they wrote into rows that
+    were there is put back by then, and what the application changed of it is counted with them.
+    """
+    column = table.column(name)
+    if column is None or column.generated:
+        return Lost()
+    value = f"t.{quote(name)}::text {EXACTLY}"
+    tests = [f"t.{quote(name)} IS NOT NULL", not_ours([one for one in written if not one.handed_over])]
+    tests += [f"{value} IS DISTINCT FROM {given}" for given in _given(table, column)]
+    for one in written:
+        key = ", ".join(key_text(f"t.{quote(part.name)}") for part in one.identity)
+        kept = f"kept.backfill = {one.recorded.id} AND kept.target_key = ARRAY[{key}]"
+        tests.append(
+            f"NOT EXISTS (SELECT FROM migrator.before_image AS kept WHERE {kept} AND kept.written ? {literal(name)}"
+            f" AND ({'true' if one.in_place else f'kept.written ->> {literal(name)} = {value}'}))"
+        )
+        if one.handed_over and not one.in_place:
+            same = f"v.kind = 'moved' AND {one.same_row('v', 't')} AND {one.unchanged('v', 't')}"
+            tests.append(f"NOT EXISTS (SELECT FROM {one.recorded.provenance} AS v WHERE {same})")
+    return _lost(conn, table, f"FROM {table.relation.sql} AS t WHERE {' AND '.join(tests)}", show)
+
+
+def _given(table: Table, column: TableColumn) -> list[str]:
+    """Write what rows have in a column that nobody gave a value.
+
+    That is its default, where it is a constant, and what rows got that were there when it was added.
+    """
+    found = []
+    if column.default is not None and "(" not in column.default:
+        found.append(f"({column.default})::{column.type.name}::text")
+    if column.type.element is None:
+        found.append(
+            f"(SELECT (a.attmissingval::text::{column.type.name}[])[1]::text FROM pg_catalog.pg_attribute a"
+            f" WHERE a.attrelid = {literal(table.relation.sql)}::pg_catalog.regclass"
+            f" AND a.attname = {literal(column.name)} AND a.atthasmissing)"
+        )
     return found
 
 

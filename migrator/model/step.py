@@ -188,6 +188,7 @@ class Report:
 class Losses:
     """What a rollback would lose in one target: the application's own rows, and ours that it changed since.
 
+    `target` is a table, or with `unit` "value" a column that goes from a table which stays.
     `cascades` are rows of other tables that go, or change, with ours; `held` rows of others that keep ours from going.
     `examples` are the first keys by cause: `foreign`, `changed`, or the other table.
     """
@@ -198,16 +199,17 @@ class Losses:
     cascades: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[str, int] = field(default_factory=dict)
     examples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unit: Literal["row", "value"] = "row"
 
     @property
     def rows(self) -> int:
-        """How many rows in all would be lost."""
+        """How many rows in all would be lost, or values."""
         return self.foreign + self.changed + sum(self.cascades.values())
 
     @property
     def sentence(self) -> str:
         """The words by which the loss is accepted."""
-        return f"{self.rows} row{'' if self.rows == 1 else 's'} of {self.target}"
+        return f"{self.rows} {self.unit}{'' if self.rows == 1 else 's'} of {self.target}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from migrator.database import inventory, revisions
+from migrator.database import ddl, inventory, revisions
+from migrator.database.columns import columns_there
 from migrator.database.connect import Connection
 from migrator.database.locks import with_lock_retries
 from migrator.database.revisions import RevisionInfo
 from migrator.database.session import execute, value
+from migrator.engine.lost import values
 from migrator.ledger import lease, steps
 from migrator.ledger.run import Run
 from migrator.model.change import Settings
@@ -59,6 +61,15 @@ class RunRevision:
     def makes(self) -> tuple[Relation, ...]:
         """The tables it creates."""
         return revisions.tables_made(self._sql)
+
+    @property
+    def drops(self) -> tuple[tuple[Relation, str], ...]:
+        """The columns that its undo drops, as far as its text says; those of tables that go as well are among them."""
+        try:
+            back = revisions.offline_sql(self.directory, self.change, self.info.id, self.parameters, "down")
+        except MigratorError:
+            return ()
+        return ddl.columns_dropped(back)
 
     @property
     def no_way_back(self) -> str:
@@ -110,16 +121,20 @@ class RunRevision:
         )
 
     def undo(self, run: Run) -> dict[str, int]:
-        """Downgrade, after counting under lock that no row is lost but those accepted by name.
+        """Downgrade, after counting under lock that no row and no value is lost but those accepted by name.
 
-        Raises RefusedError M412 when the application wrote since they were counted.
+        Raises RefusedError M412 when the application wrote since they were counted, ConfigurationError M461 when a
+        column goes of which the downgrade's text says nothing.
         """
 
-        def guard(conn: Connection) -> None:
+        def guard(conn: Connection) -> Callable[[], None]:
             lease.check(conn, run.lease)
             for table in self.makes:
                 self._refuse_loss(conn, table)
+            foreseen = self._refuse_values(conn, run.database.search_path)
+            before = columns_there(conn)
             steps.forget(conn, self.change, Phase.EXPAND, self.name)
+            return lambda: self._refuse_unforeseen(conn, before, foreseen)
 
         self._retrying(run, revisions.downgrade, guard)
         return {}
@@ -134,11 +149,48 @@ class RunRevision:
                 f"Look again: migrator rollback {self.change} counts them anew.",
             )
 
+    def _refuse_values(self, conn: Connection, search_path: str) -> set[tuple[Relation, str]]:
+        """Count the values of columns that go, under lock; says which columns these are."""
+        named = [(inventory.find(conn, str(relation), search_path), name) for relation, name in self.drops]
+        found = {(relation, name) for relation, name in named if relation is not None}
+        tables = inventory.tables(conn, {relation for relation, _ in found})
+        for relation, name in sorted(found):
+            if relation in self.makes or tables[relation].column(name) is None:
+                continue
+            execute(conn, f"LOCK TABLE {relation.sql} IN ACCESS EXCLUSIVE MODE")
+            target = f"{relation}.{name}"
+            lost, accepted = values(conn, tables[relation], name, (), 1).rows, self.accepted.get(target, 0)
+            if lost > accepted:
+                held = f"{lost:,} value{'' if lost == 1 else 's'}"
+                raise RefusedError(
+                    "M412",
+                    f"{target} holds {held} which are not ours to drop; {accepted:,} were accepted.",
+                    f"Look again: migrator rollback {self.change} counts them anew.",
+                )
+        return found
+
+    def _refuse_unforeseen(
+        self,
+        conn: Connection,
+        before: Mapping[tuple[int, int], tuple[Relation, str]],
+        foreseen: Collection[tuple[Relation, str]],
+    ) -> None:
+        after = columns_there(conn)
+        stay = {oid for oid, _ in after}
+        gone = [one for (oid, at), one in before.items() if (oid, at) not in after and oid in stay]
+        if unknown := sorted({f"{relation}.{name}" for relation, name in gone if (relation, name) not in foreseen}):
+            raise ConfigurationError(
+                "M461",
+                f"{self.title}: its downgrade drops {', '.join(unknown)}, which its text does not say, so that nobody"
+                " counted what is lost.",
+                f"Write it in {self.info.path} as ALTER TABLE … DROP COLUMN …, under the name it has before.",
+            )
+
     def in_the_way(self, conn: Connection) -> tuple[Relation, ...]:
         """List the tables it would create that are there already."""
         return tuple(one for one in self.makes if inventory.table(conn, one) is not None)
 
-    def _retrying(self, run: Run, act: Callable[..., None], guard: Callable[[Connection], None]) -> None:
+    def _retrying(self, run: Run, act: Callable[..., None], guard: revisions.Guard) -> None:
         settings = next(iter(run.change.settings.values()), Settings())
 
         def once() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from migrator.database import inventory
@@ -18,9 +18,10 @@ from migrator.model.names import Relation
 from migrator.model.step import Losses, Phase
 from migrator.model.tables import Table
 from migrator.phases.backfill import CopyRows
+from migrator.phases.expand import RunRevision
 from migrator.workflow.adoption import acts_done, tables_found
 from migrator.workflow.desk import Desk
-from migrator.workflow.expanding import revision_steps
+from migrator.workflow.expanding import expand_steps, revision_steps
 from migrator.workflow.facts import Facts, reading
 
 SHOWN = 5  # keys of each kind
@@ -48,6 +49,7 @@ def losses_of(conn: Connection, desk: Desk, facts: Facts, to: Phase | None, show
         return (
             *(_loss(conn, others, relation, show) for relation in relations),
             *(_values(conn, facts, others.written) if to is None else ()),
+            *_columns(conn, others, show),
         )
 
 
@@ -66,12 +68,14 @@ def others_of(
     """
     written = written_by(conn, desk, facts)
     dropped = dropped_tables(conn, desk, facts) if drops else {}
+    columns = dropped_columns(conn, desk, facts, dropped) if drops else {}
     mine = {**{one.target.relation: one.target for one in written}, **dropped}
     pointing = {key.references for table in mine.values() for key in table.referenced_by} - set(mine)
     return Others(
         written=written,
-        tables={**inventory.tables(conn, sorted(pointing)), **mine},
+        tables={**inventory.tables(conn, sorted({*pointing, *columns} - set(mine))), **mine},
         dropped=frozenset(dropped),
+        columns=columns,
         accepted={one.target: one.foreign for one in found},
         gone=Counter() if gone is None else gone,
     )
@@ -178,6 +182,30 @@ def dropped_tables(conn: Connection, desk: Desk, facts: Facts) -> dict[Relation,
     made = [one for step in revision_steps(desk, facts) if step.name in facts.applied for one in step.makes]
     there = tables_found(facts.steps)
     return inventory.tables(conn, [one for one in made if one not in there])
+
+
+def dropped_columns(
+    conn: Connection, desk: Desk, facts: Facts, dropped: Collection[Relation]
+) -> dict[Relation, frozenset[str]]:
+    """Find the columns that the downgrades will drop from tables that stay."""
+    path, named = desk.database.search_path, dict[Relation, frozenset[str]]()
+    for step in expand_steps(desk, facts):
+        if not isinstance(step, RunRevision) or step.name not in facts.applied:
+            continue
+        for relation, name in step.drops:
+            found = inventory.find(conn, str(relation), path)
+            if found is not None and found not in dropped:
+                named[found] = named.get(found, frozenset()) | {name}
+    return named
+
+
+def _columns(conn: Connection, others: Others, show: int) -> Iterator[Losses]:
+    """Count the application's values in columns that go from tables that stay."""
+    for relation, names in others.columns.items():
+        for name in sorted(names):
+            found = lost.values(conn, others.tables[relation], name, others.into(relation), show)
+            keys = {"foreign": found.keys} if found.keys else {}
+            yield Losses(target=f"{relation}.{name}", foreign=found.rows, examples=keys, unit="value")
 
 
 def _loss(conn: Connection, others: Others, relation: Relation, show: int) -> Losses:
