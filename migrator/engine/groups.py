@@ -97,20 +97,17 @@ class Ranking:
         """
         try:
             with conn.transaction():
-                if whole:
-                    _refuse_chains(conn, self.projection, self.grouping)
+                if whole and self._is_begun(conn):
                     self._forget_those_that_moved_on(conn)
-                elif not self._any_new(conn):
-                    self._release(conn)
-                    return
-                self._add(conn)
+                if self._any_new(conn):
+                    _refuse_chains(conn, self.projection, self.grouping)
+                    self._add(conn)
+                    execute(conn, f"ANALYZE {self._table}")
                 self._release(conn)
         except SqlError as error:
             if not is_row_fault(error):
                 raise
             raise _raising(self.projection, error) from error
-        if whole:
-            execute(conn, f"ANALYZE {self._table}")
 
     def regrouped(self) -> str:
         """Write the SELECT of rows that are accounted for and belong to another row now: key, target key, winner."""
@@ -189,6 +186,9 @@ class Ranking:
         order = ", ".join(["class", *self.grouping.order(), *self.grouping.names("key")])
         return f" WINDOW ranked AS (PARTITION BY {ours('by')} ORDER BY {order})"
 
+    def _is_begun(self, conn: Connection) -> bool:
+        return bool(value(conn, f"SELECT EXISTS (SELECT FROM {self._table})"))
+
     def _any_new(self, conn: Connection) -> bool:
         """Tell whether a row that no rule takes was never ranked."""
         same = " AND ".join(f"kept.s{i} = r.{ours(f'key{i}')}" for i in self._numbers)
@@ -205,7 +205,7 @@ class Ranking:
         execute(
             conn,
             f"INSERT INTO {self._table} SELECT {self._list('s', 'pairs')}, {self._list('w', 'pairs')}"
-            f" FROM ({self._now()}) AS pairs WHERE was1 IS NULL",
+            f" FROM ({self._now()}) AS pairs WHERE was1 IS NULL ORDER BY {self._list('s', 'pairs')}",
         )
 
     def _forget_those_that_moved_on(self, conn: Connection) -> None:
