@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from migrator.engine.blame import TAKEN
+from migrator.model.errors import ConfigurationError
 from migrator.model.step import Phase
+from migrator.workflow import use_cases
 from tests.support.projects import back, check, execute, fates, one_table, rows_of, run, terms
 
 FOLD = {"merge": "{'mail': sql('lower(btrim(mail))')}"}
@@ -50,3 +54,29 @@ def test_rows_are_recognised_by_what_their_values_fold_to(database: str, tmp_pat
     assert {"altered": 1, "stale": 1} == dict(check(desk).comparisons[0].counts)
     back(desk, keep_new=True)
     assert [(101, "eve@x.pt"), (102, "ΜΑΡΊΑ@x.gr ")] == rows_of(database, "SELECT * FROM new ORDER BY id LIMIT 2")
+
+
+def test_a_row_recognised_so_is_completed_where_it_is_empty(database: str, tmp_path: Path) -> None:
+    """Fill works on it as on any other, and is taken back."""
+    desk = one_table(
+        tmp_path,
+        database,
+        columns="mail text, name text",
+        rows=((1, "Ana@x.pt ", "Ana"),),
+        parts={**FOLD, "fill": "'name'"},
+    )
+    run(desk, to=Phase.EXPAND)
+    execute(database, "INSERT INTO new VALUES (101, 'ana@x.pt', NULL)")
+    run(desk)
+    assert [(101, "ana@x.pt", "Ana")] == rows_of(database, "SELECT * FROM new")
+    assert check(desk).proven
+    back(desk, keep_new=True)
+    assert [(101, "ana@x.pt", None)] == rows_of(database, "SELECT * FROM new")
+
+
+@pytest.mark.parametrize("fold", ["sql('lower(nothing)')", "sql('random()')"])
+def test_an_expression_over_anything_else_is_refused(database: str, tmp_path: Path, fold: str) -> None:
+    """It may read what both sides have: the columns of the target that the definition fills."""
+    desk = one_table(tmp_path, database, rows=(), parts={"merge": f"{{'note': {fold}}}"})
+    with pytest.raises(ConfigurationError, match=r"M153|M120"):
+        use_cases.plan(desk)

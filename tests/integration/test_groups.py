@@ -7,8 +7,21 @@ from pathlib import Path
 import pytest
 
 from migrator.model.errors import ConfigurationError, UsageError
+from migrator.model.step import Event, Phase
 from migrator.workflow import use_cases
-from tests.support.projects import back, check, execute, fates, one_table, rows_of, run, terms
+from tests.support.projects import (
+    MOVE,
+    back,
+    check,
+    definition,
+    execute,
+    fates,
+    make_project,
+    one_table,
+    rows_of,
+    run,
+    terms,
+)
 
 MAIL = "mail text, at int"
 ROWS = (
@@ -168,3 +181,37 @@ def test_a_group_that_raises_is_told(database: str, tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigurationError, match="M150"):
         use_cases.plan(desk)
+
+
+def test_a_group_declared_later_takes_what_comes_later(database: str, tmp_path: Path) -> None:
+    """Rows that were moved for themselves stay, and are named where another one stands for their group."""
+    desk = one_table(tmp_path, database, columns=MAIL, rows=ROWS[:3])
+    run(desk)
+    execute(database, "INSERT INTO old VALUES (6, 'BO@x.pt', 25), (7, 'ANA@x.pt', 5)")
+    desk = make_project(
+        tmp_path, database, backfills={MOVE: definition({"id": "'id'", "mail": "'mail'", "at": "'at'"}, **BY)}
+    )
+    run(desk)
+    assert {"1": ("moved", "1"), "2": ("moved", "2"), "6": ("merged", "3"), "7": ("merged", "2")}.items() <= fates(
+        desk
+    ).items()
+    assert [("1", "it belongs to 2 now")] == [
+        (one.source_key["id"], one.note) for one in check(desk).comparisons[0].rows
+    ]
+    back(desk)
+
+
+def test_rows_written_while_others_are_copied_join_the_winner_that_was_found(database: str, tmp_path: Path) -> None:
+    """One that comes after the groups were ranked is not taken by the batch that meets it, but behind its winner."""
+    desk = one_table(tmp_path, database, columns=MAIL, rows=ROWS, parts=BY, settings={"batch_rows": 2})
+    late = ["INSERT INTO old VALUES (8, 'bo@x.pt', 0), (9, 'eve@x.pt', 2), (10, 'Eve@x.pt', 1)"]
+
+    def listen(event: Event) -> None:
+        if event.kind == "progress" and late:
+            execute(database, late.pop())
+
+    use_cases.apply(desk, to=Phase.BACKFILL, listen=listen)
+    assert not late
+    expected = {"6": ("merged", "3"), "8": ("merged", "3"), "9": ("merged", "10"), "10": ("moved", "10")}
+    assert expected.items() <= fates(desk).items()
+    assert check(desk).proven

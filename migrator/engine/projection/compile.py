@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from migrator.engine.projection import grouping, judge, purity
 from migrator.engine.projection.casts import Cast, CastContext, total_cast
@@ -331,10 +332,12 @@ class _Compiler:
         )
 
     def _not_known_yet(self) -> dict[str, tuple[str, ...]]:
-        """Name the columns that take what other backfills will have made which never ran, with these."""
+        """Name the columns and rules that take what other backfills will have made which never ran, with these."""
         ran = {name for name, one in self.translator.moved.items() if one.provenance is not None}
         found = {}
-        for name, expression in self.backfill.expressions.items():
+        made: dict[str, Any] = dict(self.backfill.expressions)
+        made |= {f"rule {name}": one for name, one in {**self.backfill.skip, **self.backfill.quarantine}.items()}
+        for name, expression in made.items():
             waited = [one.backfill for one in ex.walk(expression) if isinstance(one, ex.MovedTo)]
             found[name] = tuple(one for one in dict.fromkeys(waited) if one not in ran)
         return {name: one for name, one in found.items() if one}
