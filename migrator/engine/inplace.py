@@ -8,7 +8,7 @@ where somebody else's write was waited for. What the application wrote meanwhile
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from migrator.database.connect import Connection
@@ -83,10 +83,11 @@ class InPlace:
     recorded: Recorded
     run: int
 
-    def parts(self, attempt: int) -> list[str]:
+    def parts(self, attempt: int, where: str) -> list[str]:
         """Write what a batch does to the rows that move: written, recorded, and what stood there kept.
 
-        A row that holds the values already is moved without being touched, and nothing of it is kept.
+        A row that holds the values already is moved without being touched, and nothing of it is kept. `where` says of
+        the table as `t` in which part of it they are, so that not all of it need be read.
         """
         key_texts = f"ARRAY[{', '.join(key_text(one) for one in self._keys('got'))}]"
         moved = ", ".join(
@@ -94,8 +95,8 @@ class InPlace:
         )
         same = " AND ".join(f"old.{one} = written.{one}" for one in self._keys())
         return [
-            f"old AS MATERIALIZED ({self._old(f'p.{quote(CODE)} = {MOVED}')})",
-            f"written AS ({self._update(f'old.{DIFFERS}')} RETURNING {', '.join(self._keys('old'))})",
+            f"old AS MATERIALIZED ({self._old(f'p.{quote(CODE)} = {MOVED} AND {where}')})",
+            f"written AS ({self._update(f'old.{DIFFERS} AND {where}')} RETURNING {', '.join(self._keys('old'))})",
             f"got AS MATERIALIZED (SELECT old.*, NOT old.{DIFFERS} OR written.{self._keys()[0]} IS NOT NULL AS {GOT}"
             f" FROM old LEFT JOIN written ON {same})",
             f"prov AS (INSERT INTO {self.recorded.provenance}"
@@ -111,13 +112,15 @@ class InPlace:
         walked = Keyset.of_provenance(recorded.provenance, projection.keys)
         same = " AND ".join(f"{a} = {b}" for a, b in zip(walked.names, self._keys("p"), strict=True))
         still_ours = f"{stored_digest(recorded, projection.target, 'walked', 't')} = walked.digest"
+        here = replace(Keyset.of_source(projection.source, projection.keys), alias="t").within(lo, hi)
         stale = f"p.{quote(CODE)} = {MOVED} AND p.{quote(DIGEST)} <> walked.digest AND {still_ours}"
+        stale += f" AND {here} AND {walked.within(lo, hi)}"
         found = " AND ".join(f"v.s{n} = updated.{key}" for n, key in enumerate(self._keys(), 1))
         select = projection.select(Keyset.of_source(projection.source, projection.keys).within(lo, hi))
         parts = [
             f"p AS MATERIALIZED ({select})",
             f"old AS MATERIALIZED ({self._old(stale, f' JOIN {walked.relation} AS walked ON {same}')})",
-            f"updated AS ({self._update('true')} RETURNING old.*)",
+            f"updated AS ({self._update(here)} RETURNING old.*)",
             self._kept("updated", "true", before="excluded.before || kept.before"),
             f"prov AS (UPDATE {recorded.provenance} AS v SET digest = updated.{quote(DIGEST)},"
             f" marks = updated.{quote(MARKS)}, definition = {recorded.definition} FROM updated WHERE {found})",

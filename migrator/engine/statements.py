@@ -54,7 +54,9 @@ class Writing:
 
     def careful(self, range_id: int, lo: Key | None, hi: Key | None, *, ends: bool) -> str:
         """Write the statement that only takes rows nobody accounts for yet, and merges where a row is in the way."""
-        return self._careful(self.careful_rows(lo, hi), self._checkpoint(range_id, hi, ends=ends))
+        return self._careful(
+            self.careful_rows(lo, hi), self._checkpoint(range_id, hi, ends=ends), self._there.within(lo, hi)
+        )
 
     def careful_rows(self, lo: Key | None, hi: Key | None) -> str:
         """Write the SELECT of the rows that the careful statement takes."""
@@ -66,7 +68,7 @@ class Writing:
         """Write the statement that decides one contested key again, under a fresh snapshot."""
         near = Keyset.nearby(self.projection.keys, ours("keyed")).at(key)
         select = self._as_it_is.select(f"{self.keyset.at(key)} AND {self.unaccounted_for()}", near=near, turn="ready")
-        return self._careful(select, None, attempt)
+        return self._careful(select, None, self._there.at(key), attempt)
 
     def locked(self, key: Key) -> str:
         """Write the statement that keeps everybody from one row until the end of the transaction."""
@@ -136,6 +138,11 @@ class Writing:
         return f"SELECT * FROM ({select}) AS taken WHERE taken.{quote(CODE)} NOT IN ({skipped})"
 
     @property
+    def _there(self) -> Keyset:
+        """The walk over the table that is written in place, under the name it has there."""
+        return replace(self.keyset, alias="t")
+
+    @property
     def _as_it_is(self) -> Projection:
         """The Projection of rows nobody accounts for: nothing of them was written, so nothing lies over them."""
         return replace(self.projection, reads="")
@@ -159,9 +166,9 @@ class Writing:
         values = [*self.projection.key_columns(of), *self._identity(of), "'moved'"]
         return ", ".join([*values, f"{of}.{quote(MARKS)}", f"{of}.{quote(DIGEST)}", str(self.recorded.definition)])
 
-    def _careful(self, selected: str, checkpoint: str | None, attempt: int = 1) -> str:
+    def _careful(self, selected: str, checkpoint: str | None, where: str, attempt: int = 1) -> str:
         if self.projection.backfill.in_place:
-            parts = [*self.in_place.parts(attempt), self._quarantined(), *([checkpoint] if checkpoint else [])]
+            parts = [*self.in_place.parts(attempt, where), self._quarantined(), *([checkpoint] if checkpoint else [])]
             return self._statement(selected, parts, inserted=f"(SELECT count(*) FROM got WHERE got.{GOT})")
         by_identity = " AND ".join(
             f"{ours} = {theirs}" for ours, theirs in zip(self._identity("ins"), self._identity("p"), strict=True)

@@ -22,10 +22,13 @@ from migrator.ledger import lease
 from migrator.ledger.backfills import Recorded
 from migrator.ledger.lease import Lease
 from migrator.model.change import Settings
-from migrator.model.names import EXACTLY, key_text, literal, quote
+from migrator.model.names import EXACTLY, key_text, literal, ours, quote
 from migrator.model.tables import Table, TableColumn
 
 BATCH_ROWS: Final = 10_000
+# The rows of a batch are looked up: no table is read as a whole for each.
+ONE_BY_ONE: Final = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
+THERE, KEPT = ours("there"), ours("kept")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +119,8 @@ class Undo:
                 execute(conn, "SET CONSTRAINTS ALL IMMEDIATE")
                 if self.lose_changed and not self.written.in_place:
                     self.others.let_go(conn, self.written.target, self._going(position, size))
+                if self.written.in_place:
+                    execute(conn, ONE_BY_ONE)
                 found = one(conn, self._sql(position, filled, size))
                 assert found is not None  # an aggregate
                 return int(found[0]), None if found[1] is None else tuple(map(str, found[1]))
@@ -151,15 +156,21 @@ class Undo:
         """Write the condition that nothing of ours is left of a row of the batch."""
         written = self.written
         gone = ", ".join(f"b.t{n}" for n in range(1, len(written.identity) + 1))
-        done = [
-            "b.kind = 'merged'",
-            f"NOT EXISTS (SELECT FROM {written.target.relation.sql} AS t WHERE {written.same_row('b', 't')})",
-        ]
         if written.in_place:
-            done.append(f"NOT EXISTS (SELECT FROM migrator.before_image AS kept WHERE {written.kept('b')})")
-        done += [f"({gone}) IN (SELECT * FROM restored)"] if written.in_place and restored else []
-        done += [] if written.in_place else [f"({gone}) IN (SELECT * FROM del)"]
-        return f"({' OR '.join(done)})"
+            back = f" OR ({gone}) IN (SELECT * FROM restored)" if restored else ""
+            return f"(NOT b.{THERE} OR NOT b.{KEPT}{back})"
+        there = f"SELECT FROM {written.target.relation.sql} AS t WHERE {written.same_row('b', 't')}"
+        return f"(b.kind = 'merged' OR NOT EXISTS ({there}) OR ({gone}) IN (SELECT * FROM del))"
+
+    def _looked_up(self, walked: str) -> str:
+        """Add to the rows of a batch in place whether they are still there, and whether they were written to."""
+        written, first = self.written, quote(self.written.identity[0].name)
+        target = f"{written.target.relation.sql} AS t ON {written.same_row('walked', 't')}"
+        return (
+            f"SELECT walked.*, t.{first} IS NOT NULL AS {THERE}, kept.backfill IS NOT NULL AS {KEPT}"
+            f" FROM ({walked}) AS walked LEFT JOIN {target}"
+            f" LEFT JOIN migrator.before_image AS kept ON {written.kept('walked')}"
+        )
 
     def _walked(self, position: Key | None, size: int) -> str:
         """Write the SELECT of the provenance rows of a batch."""
@@ -200,7 +211,8 @@ class Undo:
             )
         body = ",\n".join(parts)
         done = "restored" if written.in_place else "del"
-        return f"""WITH b AS MATERIALIZED ({self._walked(position, size)}),
+        walked = self._walked(position, size)
+        return f"""WITH b AS MATERIALIZED ({self._looked_up(walked) if written.in_place else walked}),
 {body}
 SELECT {f"(SELECT count(*) FROM {done})" if back or not written.in_place else "0"},
   (SELECT ARRAY[{", ".join(f"{k}::text" for k in keys.split(", "))}] FROM b ORDER BY {_descending(keys)} LIMIT 1)"""

@@ -175,7 +175,7 @@ class CopyRows:
             with run.writing(conn):
                 self._refuse_left(run, conn, written)
                 self._forget(conn)
-        return {"removed": removed}
+        return {"put back" if self.backfill.in_place else "removed": removed}
 
     def written(self, conn: Connection) -> Written | None:
         """Say what this backfill wrote, as the Ledger has it; None when it never ran, or its target is gone."""

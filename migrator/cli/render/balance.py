@@ -75,6 +75,11 @@ def _left(balance: Balance) -> Iterator[Line]:
 
 def _right(balance: Balance) -> Iterator[Line]:
     moved, merged = balance.rows("moved"), balance.rows("merged")
+    if balance.source == balance.target:
+        yield f"target {balance.target}", number(balance.target_rows)
+        yield "  written in place", number(moved)
+        yield "  as they were", number(max(0, balance.target_rows - moved))
+        return
     others = balance.target_rows - moved - merged - balance.foreign
     yield f"target {balance.target}", number(balance.target_rows)
     yield f"  from {balance.source}", number(moved)
