@@ -95,11 +95,13 @@ def test_what_was_handed_over_is_the_applications(database: str, tmp_path: Path)
     ]
     assert {("moved", ""): 15, ("skipped", "has one"): 4} == terms(desk, "enqueue")
     assert apply(desk).nothing_done
-    assert [0] == [one.rows for one in undoing.losses(desk)]
+    assert [0] == [one.rows for one in undoing.losses(desk, to=Phase.EXPAND)]
     left = rows_of(database, "SELECT id FROM \"Job\" WHERE status <> 'PENDING' ORDER BY id")
-    assert (f"left with the application: 3 rows of Job ({', '.join(name for (name,) in left)})",) == back(desk).notes
+    assert (f"left with the application: 3 rows of Job ({', '.join(name for (name,) in left)})",) == back(
+        desk, to=Phase.EXPAND
+    ).notes
     assert [*left, ("mine",)] == rows_of(database, 'SELECT id FROM "Job" ORDER BY id COLLATE "C"')
-    assert State.NEW is use_cases.status_facts(desk).state
+    assert State.EXPANDED is use_cases.status_facts(desk).state
 
 
 def test_an_order_in_place_is_given_once_and_trickles(database: str, tmp_path: Path) -> None:

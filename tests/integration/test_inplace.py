@@ -77,6 +77,7 @@ def apply(desk: Desk) -> object:
     return use_cases.apply(desk, listen=silent)
 
 
+@pytest.mark.every_server
 def test_columns_that_the_change_adds_are_filled_there_back_and_there_again(database: str, tmp_path: Path) -> None:
     """Foretold before expand, written, proven, put back, and written again; other columns and rows are as they were."""
     desk = filling(tmp_path, database)
@@ -171,6 +172,7 @@ def test_a_row_is_brought_up_to_date_where_it_is_still_ours(database: str, tmp_p
     )
 
 
+@pytest.mark.every_server
 def test_what_is_written_meanwhile_is_never_lost(database: str, tmp_path: Path) -> None:
     """A row that somebody writes while its batch waits for it is read anew: what stood there is what they wrote."""
     desk = filling(tmp_path, database)
