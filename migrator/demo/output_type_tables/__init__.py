@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import uuid
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from migrator.demo import scripts
 from migrator.demo.output_type_tables.fates import Fate, fates
 from migrator.demo.output_type_tables.mix import MIX, stored_name
 from migrator.demo.output_type_tables.planted import (
@@ -104,16 +103,7 @@ def job_id(position: int, *, seed: int = 1) -> str:
 
 def digest(connection: Connection, *tables: str) -> str:
     """Return one digest of all rows of the tables (the old ones unless others are named)."""
-    with connection.transaction():
-        connection.execute("SET LOCAL TimeZone = 'UTC'")
-        sums = [_digest_of(connection, table) for table in tables or LEGACY_TABLES]
-    return hashlib.sha256(repr(sums).encode()).hexdigest()
-
-
-def _digest_of(connection: Connection, table: str) -> tuple[object, ...]:
-    query = f'SELECT count(*), sum(hashtextextended(t::text, 0)) FROM public."{table}" AS t'
-    row: tuple[object, ...] = connection.execute(query.encode()).fetchone() or ()
-    return (table, *map(str, row))
+    return scripts.digest(connection, *(tables or LEGACY_TABLES))
 
 
 def _fill_mix(connection: Connection) -> None:
@@ -147,12 +137,4 @@ def _mix_rows() -> Iterator[dict[str, object]]:
 
 
 def _run(connection: Connection, name: str, values: Mapping[str, object] | None = None) -> None:
-    """Run the statements of a file beside this one, with values where it names some."""
-    script = files(__name__).joinpath(name).read_text(encoding="utf-8")
-    if values is None:
-        connection.execute(script.encode())
-        return
-    # Only a single statement can carry values; none of ours has a semicolon within it.
-    for statement in re.split(r";\n", script):
-        if statement.strip():
-            connection.execute(statement.encode(), values)
+    scripts.run_script(connection, __name__, name, values)

@@ -1,0 +1,39 @@
+"""What the legacy databases of all documented changes are built with: scripts with values, and a digest of all rows."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from migrator.database.connect import Connection
+
+
+def run_script(connection: Connection, package: str, name: str, values: Mapping[str, object] | None = None) -> None:
+    """Run the statements of a file of a package, with values where it names some."""
+    script = files(package).joinpath(name).read_text(encoding="utf-8")
+    if values is None:
+        connection.execute(script.encode())
+        return
+    # Only a single statement can carry values; none of ours has a semicolon within it.
+    for statement in re.split(r";\n", script):
+        if statement.strip():
+            connection.execute(statement.encode(), values)
+
+
+def digest(connection: Connection, *tables: str) -> str:
+    """Return one digest of all rows of the tables."""
+    with connection.transaction():
+        connection.execute("SET LOCAL TimeZone = 'UTC'")
+        sums = [_digest_of(connection, table) for table in tables]
+    return hashlib.sha256(repr(sums).encode()).hexdigest()
+
+
+def _digest_of(connection: Connection, table: str) -> tuple[object, ...]:
+    query = f'SELECT count(*), sum(hashtextextended(t::text, 0)) FROM public."{table}" AS t'
+    row: tuple[object, ...] = connection.execute(query.encode()).fetchone() or ()
+    return (table, *map(str, row))
