@@ -23,7 +23,7 @@ from migrator.engine.projection.translate import NAMESPACE
 from migrator.ledger.quarantine import Entry
 from migrator.model import step, verdict
 from migrator.model.step import Phase, State
-from migrator.project import settings
+from migrator.project import Project, settings
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -354,8 +354,9 @@ def test_every_documented_change_has_its_page() -> None:
     config = tomllib.loads((ROOT / "migrator.toml").read_text(encoding="utf-8"))
     for name, change in config["change"].items():
         text = page(f"changes/{name}.md")
-        definitions = "\n".join(one.read_text(encoding="utf-8") for one in (ROOT / "backfills").glob("*.py"))
-        declared = {*re.findall(r"\bparam\(\s*\"(\w+)\"", definitions), *change.get("revision_params", {})}
+        loaded = Project.documented().change(name)
+        read = {name for one in (*loaded.backfills, *loaded.left_out) for name in one.parameters()}
+        declared = {*read, *change.get("revision_params", {})}
         assert declared == table_names(sections(text)["Parameters"])
         assert all(f"backfills/{one}.py" in text for one in change["backfills"])
 

@@ -1,0 +1,37 @@
+"""restoration_jobs → jobs: every restoration was of one uploaded photo, and becomes one job of the same id.
+
+A job belongs to an e-mail address, and the old table has the subject of a login: parameter identity_map says whose
+that is. Nobody is guessed.
+"""
+
+from __future__ import annotations
+
+from migrator.model import Backfill, column, defaulted, flagged, sql
+
+from ._restoration import EMAIL, NOBODY, PLACEHOLDER_EMAIL
+
+backfill = Backfill(
+    source="restoration_jobs",
+    key="id",
+    target="jobs",
+    identity="id",
+    # A row that has this id and belongs to somebody else is not the same job.
+    merge=("id", "email"),
+    quarantine=NOBODY,
+    columns={
+        "id": column("id"),
+        "email": defaulted(EMAIL, PLACEHOLDER_EMAIL, reason="no identity map names its user: placeholder_email"),
+        "created_at": flagged(
+            sql("coalesce(created_at, updated_at)"),
+            when=sql("created_at IS NULL"),
+            reason="is its last change, for the beginning was never recorded",
+        ),
+    },
+    left_behind={
+        "status": "the attempt tells what became of it",
+        "original_image_url": "kept in params of the attempt",
+        "processed_image_url": "its key is the attempt's",
+        "denoise": "kept in params of the attempt",
+        "error_message": "kept in params of the attempt",
+    },
+)

@@ -1,0 +1,79 @@
+"""restoration_jobs → restore_attempts: every restoration was one attempt, whatever became of it.
+
+The new application has words of its own in the place of a key: failed, and pending for work that is not done. What the
+new table has no column for is in params: nothing of the old row is lost.
+"""
+
+from __future__ import annotations
+
+from migrator.model import Backfill, column, derived_uuid, flagged, given, rule, rules, sql
+
+from ._restoration import (
+    COMPLETED,
+    ENDED,
+    ERROR,
+    GIVEN_UP,
+    MODEL,
+    NOBODY,
+    ORIGINAL_KEY,
+    PROCESSED_KEY,
+    STATUS,
+)
+
+OUTCOME = rules(
+    "outcome",
+    rule("completed", when=COMPLETED, value=PROCESSED_KEY),
+    rule("failed", when=sql(f"{STATUS} = 'failed'"), value="failed"),
+    rule("given up: no end was recorded within stale_after of the newest job", when=GIVEN_UP, value="failed"),
+    rule("asked for and never begun", when=sql(f"{STATUS} = 'pending'"), value="pending"),
+    rule("begun and never ended", when=sql(f"{STATUS} = 'processing'"), value="pending"),
+)
+
+KEY = flagged(
+    flagged(
+        flagged(
+            OUTCOME,
+            when=COMPLETED & sql("split_part(processed_image_url, '?', 1) ~ '%[0-9A-Fa-f]{2}'"),
+            reason="was percent-encoded",
+        ),
+        when=COMPLETED & sql("split_part(processed_image_url, '?', 1) ~ '%25[0-9A-Fa-f]{2}'"),
+        reason="was percent-encoded twice",
+    ),
+    when=~COMPLETED & sql("processed_image_url <> ''"),
+    reason="a picture is named, though the work did not end well: kept in params",
+)
+
+PARAMS = sql(
+    f"""jsonb_strip_nulls(jsonb_build_object(
+        'denoise', denoise, 'megapixels', 1.0, 'error', {{error}}, 'legacy_status', {STATUS},
+        'original_image_url', NULLIF(original_image_url, ''), 'original_s3_key', {{original_key}},
+        'processed_image_url', NULLIF(processed_image_url, '')))""",
+    error=ERROR,
+    original_key=ORIGINAL_KEY,
+)
+
+CREATED = flagged(
+    sql("coalesce(updated_at, created_at)"),
+    when=ENDED & sql("updated_at IS NULL"),
+    reason="is its beginning, for the end was never recorded",
+)
+
+backfill = Backfill(
+    source="restoration_jobs",
+    key="id",
+    target="restore_attempts",
+    identity="id",
+    quarantine={
+        **NOBODY,
+        "completed, and no picture is named": COMPLETED & sql("coalesce(btrim(processed_image_url), '') = ''"),
+        "completed, and the URL of its picture holds no key": COMPLETED & sql("{key} IS NULL", key=PROCESSED_KEY),
+    },
+    columns={
+        "id": derived_uuid(),
+        "job_id": column("id"),
+        "s3_key": KEY,
+        "model": given(MODEL),
+        "params": PARAMS,
+        "created_at": CREATED,
+    },
+)
