@@ -17,74 +17,12 @@ from migrator.workflow import change_steps, use_cases
 from migrator.workflow.desk import open_desk
 from migrator.workflow.use_cases import status_facts
 from tests.support.databases import Databases
+from tests.support.guide_000 import ATTEMPTS, GUIDE, GUIDE_BACK, ORM, SCRIPT
 from tests.support.kills import as_it_was
 from tests.support.projects import back, check, definition, execute, make_project, rows_of, run, silent
 from tests.support.scratch import beside
 
 ROOT = Path(__file__).parents[2]
-# The tables of a guide, and the two other shapes in which the same repository makes them.
-GUIDE = """
-CREATE TABLE public.jobs (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email text NOT NULL, created_at timestamptz DEFAULT now(),
-    selected_restore_id uuid, latest_animation_id uuid);
-CREATE TABLE public.restore_attempts (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    job_id uuid NOT NULL REFERENCES public.jobs (id) ON DELETE CASCADE,
-    s3_key text NOT NULL, model text, params jsonb, created_at timestamptz DEFAULT now());
-CREATE TABLE public.animation_attempts (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-    job_id uuid NOT NULL REFERENCES public.jobs (id) ON DELETE CASCADE,
-    restore_id uuid REFERENCES public.restore_attempts (id),
-    preview_s3_key text NOT NULL, result_s3_key text, thumb_s3_key text, created_at timestamptz DEFAULT now());
-ALTER TABLE public.jobs ADD CONSTRAINT fk_jobs_selected_restore
-    FOREIGN KEY (selected_restore_id) REFERENCES public.restore_attempts (id);
-ALTER TABLE public.jobs ADD CONSTRAINT fk_jobs_latest_animation
-    FOREIGN KEY (latest_animation_id) REFERENCES public.animation_attempts (id);
-CREATE INDEX idx_jobs_email ON public.jobs (email);
-CREATE INDEX idx_restore_attempts_job_id ON public.restore_attempts (job_id);
-CREATE INDEX idx_animation_attempts_job_id ON public.animation_attempts (job_id);
-CREATE INDEX idx_animation_attempts_restore_id ON public.animation_attempts (restore_id)
-"""
-GUIDE_BACK = """
-ALTER TABLE public.jobs DROP CONSTRAINT fk_jobs_selected_restore, DROP CONSTRAINT fk_jobs_latest_animation;
-DROP TABLE public.animation_attempts; DROP TABLE public.restore_attempts; DROP TABLE public.jobs
-"""
-ORM = """
-CREATE TABLE public.jobs (
-    id uuid NOT NULL, email varchar NOT NULL, created_at timestamptz DEFAULT now(),
-    selected_restore_id uuid, latest_animation_id uuid, PRIMARY KEY (id));
-CREATE INDEX ix_jobs_email ON public.jobs (email);
-CREATE TABLE public.restore_attempts (
-    id uuid NOT NULL, job_id uuid NOT NULL, s3_key varchar NOT NULL, model varchar, params json,
-    created_at timestamptz DEFAULT now(), PRIMARY KEY (id),
-    FOREIGN KEY (job_id) REFERENCES public.jobs (id) ON DELETE CASCADE);
-CREATE INDEX ix_restore_attempts_job_id ON public.restore_attempts (job_id);
-CREATE TABLE public.animation_attempts (
-    id uuid NOT NULL, job_id uuid NOT NULL, restore_id uuid, preview_s3_key varchar NOT NULL, result_s3_key varchar,
-    thumb_s3_key varchar, created_at timestamptz DEFAULT now(), PRIMARY KEY (id),
-    FOREIGN KEY (job_id) REFERENCES public.jobs (id) ON DELETE CASCADE,
-    FOREIGN KEY (restore_id) REFERENCES public.restore_attempts (id));
-CREATE INDEX ix_animation_attempts_job_id ON public.animation_attempts (job_id);
-CREATE INDEX ix_animation_attempts_restore_id ON public.animation_attempts (restore_id)
-"""
-SCRIPT = """
-CREATE TABLE public.jobs (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), email varchar(255) NOT NULL, created_at timestamptz DEFAULT now(),
-    selected_restore_id uuid, latest_animation_id uuid);
-CREATE TABLE public.restore_attempts (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), job_id uuid REFERENCES public.jobs (id), s3_key varchar(500),
-    model varchar(100), params jsonb, created_at timestamptz DEFAULT now());
-CREATE TABLE public.animation_attempts (
-    id uuid PRIMARY KEY DEFAULT gen_random_uuid(), job_id uuid REFERENCES public.jobs (id),
-    restore_id uuid REFERENCES public.restore_attempts (id), preview_s3_key varchar(500), result_s3_key varchar(500),
-    thumb_s3_key varchar(500), created_at timestamptz DEFAULT now())
-"""
-ATTEMPTS = """
-INSERT INTO public.jobs (id, email) SELECT md5('j' || i)::uuid, i || '@example.com' FROM generate_series(1, 9) AS i;
-INSERT INTO public.restore_attempts (id, job_id, s3_key, params)
-    SELECT md5('r' || i)::uuid, md5('j' || i)::uuid, 'key ' || i,
-        ('{"b":  ' || i || ', "a": 1,' || chr(10) || ' "b": 2}')::json FROM generate_series(1, 9) AS i
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -158,8 +96,9 @@ def test_g1_what_an_orm_made_is_brought_over_and_goes_back_exactly(database: str
 
 
 def test_g1_what_cannot_be_brought_over_is_refused_with_all_of_it(database: str, tmp_path: Path) -> None:
-    """Shape (c): foreign keys that do not cascade are named, what could be mended is marked, nothing is written."""
+    """Shape (c), and more: what stands against it, and what could be mended; nothing is written."""
     execute(database, SCRIPT)
+    execute(database, "ALTER TABLE jobs ADD owner bigint NOT NULL, ADD UNIQUE (email)")
     desk = guide(tmp_path, database)
     before = as_it_was(database)
     for verb in (use_cases.plan, run):
@@ -167,7 +106,9 @@ def test_g1_what_cannot_be_brought_over_is_refused_with_all_of_it(database: str,
             verb(desk)
         assert "M209" == refused.value.id
         said = refused.value.what
-        assert "declared: FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE" in said
+        assert 'column "owner" is not declared, is NOT NULL and has no default' in said
+        assert "unique jobs_email_key: UNIQUE (email) is not declared, and may refuse our rows" in said
+        assert "declared: FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE [could be brought" in said
         assert 'restore_attempts: column "s3_key" is nullable, declared: NOT NULL [could be brought over]' in said
         assert 'column "email" is character varying(255), declared: text [could be brought over]' in said
     assert before == as_it_was(database)

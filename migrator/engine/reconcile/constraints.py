@@ -9,17 +9,18 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from migrator.engine.reconcile import foreign_keys
 from migrator.engine.reconcile.columns import BRIEF, Found
+from migrator.engine.reconcile.foreign_keys import FOREIGN_KEYS, VALIDATING
 from migrator.engine.reconcile.words import plain, words
 from migrator.model.adoption import Act, Rows
 from migrator.model.anatomy import Anatomy, Part
 from migrator.model.names import Relation, columns, quote
 from migrator.model.step import Hazard
 
-KEYS, CHECKS, FOREIGN_KEYS, INDEXES = 50, 60, 70, 80
+KEYS, CHECKS, INDEXES = 50, 60, 80
 KINDS: Final = ("primary key", "unique", "check", "foreign key", "exclusion", "index")
 NO_WAIT_FOR_WRITERS = "SHARE UPDATE EXCLUSIVE on {}; waits for transactions older than itself"
-VALIDATING = "SHARE UPDATE EXCLUSIVE on {}"
 NOT_VALID_FOR_PARTITIONED = 18
 
 
@@ -31,6 +32,11 @@ def find(declared: Anatomy, found: Anatomy, later: Anatomy | None, major: int) -
     for mine, theirs in _halves(declared, found, strings):
         yield Found(acts=tuple(_finished(found, mine, theirs)))
     extra, ready = _instead(missing, extra)
+    replaced = foreign_keys.acting_otherwise(missing, extra) if found.kind != "p" else {}
+    for mine, theirs in replaced.items():
+        yield Found(acts=tuple(foreign_keys.replaced(found, mine, theirs, _broken(found, mine))))
+    missing = tuple(one for one in missing if one not in replaced)
+    extra = tuple(one for one in extra if one not in replaced.values())
     for one in missing:
         if one not in ready:
             yield _missing(found, one, extra, major)
