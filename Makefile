@@ -30,7 +30,7 @@ PYTEST := pytest -n $(WORKERS)
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: $(UV) ## one documented change, there and back, on a PostgreSQL of its own
+demo: $(UV) ## every documented change, there and back, on a PostgreSQL of its own
 	$(UV) run migrator demo
 
 test: $(UV) ## all tests but the long ones; with COVERAGE=1 also what they cover

@@ -10,8 +10,18 @@ from migrator.model import File, given, param, rule, rules, sql
 from migrator.model.expressions import Expression, Rules, Sql
 
 IDENTITY_MAP = param("identity_map", File, help="the subject of a user (sub) as user_id has it, and the user's e-mail")
-PLACEHOLDER = param("placeholder_email", help="the e-mail address of jobs whose user nobody can name any more")
-STALE_AFTER = param("stale_after", help='how long a job may take before it has failed, for example "24 hours"')
+PLACEHOLDER = param(
+    "placeholder_email",
+    help="the e-mail address of jobs whose user nobody can name any more",
+    fits=r"[^@\s]+@[^@\s]+",
+    example="nobody@example.com",
+)
+STALE_AFTER = param(
+    "stale_after",
+    help='how long a job may take before it has failed, for example "24 hours"',
+    fits="[0-9]{1,6} (second|minute|hour|day|week)s?",
+    example="24 hours",
+)
 MODEL = param("legacy_model", default="comfyui_legacy", help="what the old restorations are called in model")
 
 BLANKS = r"E' \t\r\n'"

@@ -7,6 +7,8 @@ import re
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from migrator.model.names import quote
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -23,6 +25,13 @@ def run_script(connection: Connection, package: str, name: str, values: Mapping[
     for statement in re.split(r";\n", script):
         if statement.strip():
             connection.execute(statement.encode(), values)
+
+
+def make_role(connection: Connection, name: str) -> None:
+    """Make a role, unless the server has it from another database."""
+    known = connection.execute(b"SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", (name,)).fetchone()
+    if known is None:
+        connection.execute(f"CREATE ROLE {quote(name)}".encode())
 
 
 def digest(connection: Connection, *tables: str) -> str:

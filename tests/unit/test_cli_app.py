@@ -127,7 +127,7 @@ def test_mistakes_are_json_where_that_was_asked(capsys):
 def test_without_a_database_nothing_is_started(monkeypatch, tmp_path):
     """No URL is an error of configuration, never a server started in silence."""
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    done = migrator("plan", env=environment)
+    done = migrator("plan", "output_type_tables", env=environment)
     assert done.returncode == 2
     assert done.stderr.startswith("M104 No URL for database default")
     nowhere = migrator("status", "--config", str(tmp_path))

@@ -21,7 +21,7 @@ from migrator.demo.output_type_tables.fates import VIDEOS
 def test_the_demo_keeps_every_promise(capsys, monkeypatch):
     """There and back on a server of its own, whatever DATABASE_URL says, each command as a user types it."""
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
-    assert run(["demo"]) == 0
+    assert run(["demo", "--change", "output_type_tables"]) == 0
     out, err = capsys.readouterr()
     assert "DATABASE_URL is set, and left alone" in err
     commands = [line for line in out.splitlines() if line.startswith("$ migrator ")]
@@ -40,15 +40,31 @@ def test_the_demo_keeps_every_promise(capsys, monkeypatch):
     assert len(broken) == 1  # before somebody decided about the row that waits
 
 
+@pytest.mark.parametrize("change", [one for one in stories.STORIES if one != "output_type_tables"])
+def test_the_demo_keeps_every_promise_of_each_change(change, capsys):
+    """Every other documented change, there and back."""
+    assert run(["demo", "--change", change, "--format", "json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["changes"]
+    assert (told["change"], told["kept"]) == (change, True)
+    assert 17 <= len(told["promises"])
+
+
+def test_without_a_name_every_story_is_told():
+    """The demo tells them all, each in a database of its own."""
+    told = stories.find(None)
+    assert list(stories.STORIES) == [one.change for one in told]
+    assert len({one.database for one in told}) == len(told)
+
+
 def test_a_broken_promise_ends_with_four(capsys, monkeypatch):
     """A row that is not where it was planted is told, and who gets into the archive; the demo does not end well."""
     moved = {(VIDEOS, "moved"): 1}
     wrong = replace(output_type_tables.STORY, after=lambda _rows: moved, outsider="pg_read_all_data")
     monkeypatch.setitem(stories.STORIES, "output_type_tables", lambda: wrong)
-    assert run(["demo", "--rows", "20", "--format", "json"]) == 4
+    assert run(["demo", "--change", "output_type_tables", "--rows", "20", "--format", "json"]) == 4
     said = json.loads(capsys.readouterr().out)
-    assert said["kept"] is False
-    assert [one["claim"] for one in said["promises"] if not one["proven"]] == [
+    assert (said["kept"], said["changes"][0]["kept"]) == (False, False)
+    assert [one["claim"] for one in said["changes"][0]["promises"] if not one["proven"]] == [
         "every planted row is where it belongs",
         "nobody but its owner is let into the archive",
     ]
@@ -69,7 +85,8 @@ def test_evidence_names_the_first_difference(now, difference):
 
 def test_a_kept_server_lives_until_it_is_stopped():
     """With --keep the server stays, at the address that is told, until Ctrl-C; then it is gone."""
-    command = [sys.executable, "-m", "migrator", "demo", "--keep", "--rows", "5", "--format", "json"]
+    wanted = ["--keep", "--change", "output_type_tables", "--rows", "5", "--format", "json"]
+    command = [sys.executable, "-m", "migrator", "demo", *wanted]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

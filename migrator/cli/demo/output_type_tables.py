@@ -8,6 +8,7 @@ from migrator.cli.demo.story import Planted, Story
 from migrator.cli.render.words import rows
 from migrator.demo import output_type_tables as legacy
 from migrator.demo.output_type_tables import PlantedImages
+from migrator.demo.scripts import make_role
 
 if TYPE_CHECKING:
     from migrator.database.connect import Connection
@@ -20,7 +21,7 @@ OUTSIDER = "anon"
 
 def _build(connection: Connection, count: int | None) -> None:
     legacy.build_legacy(connection, rows=count)
-    connection.execute(f"CREATE ROLE {OUTSIDER}".encode())
+    make_role(connection, OUTSIDER)
     connection.execute(f"GRANT ALL ON multitalk_jobs, style_transfers, edited_images TO {OUTSIDER}".encode())
 
 
@@ -81,6 +82,7 @@ def _after(count: int | None) -> Fates:
 
 STORY = Story(
     change="output_type_tables",
+    database="studio",
     about="A studio keeps a table for each page of its old application; multitalk_jobs holds the jobs of five pages.",
     params={"captions": "true"},
     dismissed="cancelled by whoever asked for it",
@@ -92,6 +94,7 @@ STORY = Story(
     digest=legacy.digest,
     tables=legacy.LEGACY_TABLES,
     outsider=OUTSIDER,
+    outside="Everybody on the web",
     look=(
         "backfills/video_jobs_from_multitalk_jobs.py   the mapping: facts, and no loop",
         "revisions/versions/0001_video_jobs.py         what expand makes",

@@ -119,7 +119,7 @@ def _outsider(stage: Stage) -> May:
             conn.execute(f"ALTER TABLE {quote(old)} RENAME TO {quote(new)}".encode())
         by_hand = _may(conn, role, tables.values())
         conn.execute(b"ROLLBACK TO SAVEPOINT by_hand")
-    said = f"Everybody on the web is {role}, who {now} of the old tables. Renamed by hand, {role} {by_hand}."
+    said = f"{stage.story.outside} is {role}, who {now} of the old tables. Renamed by hand, {role} {by_hand}."
     stage.page(fold(said, stage.run.width))
     return now
 

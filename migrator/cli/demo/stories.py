@@ -1,4 +1,4 @@
-"""The stories that the demo can tell, the first of them unless another is asked for."""
+"""The stories that the demo can tell, in the order in which it tells them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,23 @@ def _output_type_tables() -> Story:
     return output_type_tables.STORY
 
 
-STORIES: Final[dict[str, Callable[[], Story]]] = {"output_type_tables": _output_type_tables}
+def _jobs_and_attempts() -> Story:
+    from migrator.cli.demo import jobs_and_attempts
+
+    return jobs_and_attempts.STORY
 
 
-def find(change: str | None) -> Story:
-    """Find a story by its change."""
-    name = change or next(iter(STORIES))
-    if name not in STORIES:
-        what = f"The demo has no change {name!r}."
+STORIES: Final[dict[str, Callable[[], Story]]] = {
+    "output_type_tables": _output_type_tables,
+    "jobs_and_attempts": _jobs_and_attempts,
+}
+
+
+def find(change: str | None) -> tuple[Story, ...]:
+    """Find the story of a change, or all of them where none is named."""
+    if change is None:
+        return tuple(make() for make in STORIES.values())
+    if change not in STORIES:
+        what = f"The demo has no change {change!r}."
         raise UsageError(COMMAND_LINE, what, f"It has: {', '.join(STORIES)}.")
-    return STORIES[name]()
+    return (STORIES[change](),)

@@ -20,16 +20,17 @@ class Planted(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """A legacy database with its dirty rows, and how many of them must end where.
+    """A legacy database, by name, with its dirty rows, and how many of them must end where.
 
     `build` makes it, with so many rows; `application` lets the new application write into the new
     tables and says what it wrote. `before` and `after` the application has written, so many rows of
     each backfill come to each disposition. `params` are given to the change; `dismissed` is why the
     rows that wait in quarantine may stay behind. `outsider` is a role that may do everything with the old
-    tables.
+    tables, `outside` says who that is.
     """
 
     change: str
+    database: str
     about: str
     params: Mapping[str, str]
     dismissed: str
@@ -41,4 +42,5 @@ class Story:
     digest: Callable[[Connection], str]
     tables: tuple[str, ...]
     outsider: str
+    outside: str
     look: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""`migrator demo`: a documented change, there and back, on a server of its own."""
+"""`migrator demo`: the documented changes, there and back, on a server of their own."""
 
 import os
 import threading
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
 app = application()
 
-DATABASE = "studio"
 
-
-@verb(app, "demo", "migrator demo", "migrator demo --rows 100000", "migrator demo --keep")
+@verb(app, "demo", "migrator demo", "migrator demo --change output_type_tables --rows 100000", "migrator demo --keep")
 def demo(
     run: Run,
     *,
@@ -30,7 +28,7 @@ def demo(
         typer.Option(
             "--change",
             metavar="CHANGE",
-            help="The documented change to show. Example: --change output_type_tables",
+            help="The documented change to show; all of them otherwise. Example: --change output_type_tables",
             show_default=False,
         ),
     ] = None,
@@ -49,67 +47,78 @@ def demo(
         typer.Option("--keep", help="Keep the server running afterwards, until Ctrl-C."),
     ] = False,
 ) -> int:
-    """Walk through a documented change, there and back, on a PostgreSQL of its own.
+    """Walk through the documented changes, there and back, on a PostgreSQL of its own.
 
-    No database of yours is touched, whatever DATABASE_URL says. You see the legacy database with its
+    No database of yours is touched, whatever DATABASE_URL says. You see each legacy database with its
     dirty rows, every command with what it shows, and whether each promise is kept; a broken one ends
     the demo with 4.
     """
     from migrator.cli.demo.stories import find
     from migrator.servers import Postgres
 
-    story = find(change)
+    stories = find(change)
     run.stopped = "Stopped. The server of the demo is gone, and nothing else was touched."
     if os.environ.get("DATABASE_URL"):
         run.note("DATABASE_URL is set, and left alone: the demo has a server of its own.")
     run.note("Starting a PostgreSQL of our own …")
     with Postgres.start() as server:
-        walk = _walk(run, story, server, rows)
-        walk.go()
-        _sum_up(run, walk)
+        walks = []
+        for story in stories:
+            walk = _walk(run, story, server, rows)
+            walk.go()
+            walks.append(walk)
+        _sum_up(run, walks)
         if keep:
-            _wait(run, server.url(DATABASE))
-    return exits.DONE if all(one.proven for one in walk.promises) else exits.NOT_PROVEN
+            _wait(run, {one.change: server.url(one.database) for one in stories})
+    return exits.DONE if all(one.proven for walk in walks for one in walk.promises) else exits.NOT_PROVEN
 
 
 def _walk(run: Run, story: "Story", server: "Postgres", rows: int | None) -> "Walk":
     from migrator.cli.demo.walk import Walk
     from migrator.database.connect import Database
+    from migrator.model.names import quote
     from migrator.project import Project
     from migrator.servers import find_dump
     from migrator.workflow.desk import open_desk
 
     with Database(url=server.url()).connect() as connection:
-        connection.execute(f"CREATE DATABASE {DATABASE}".encode())
-    url = server.url(DATABASE)
+        connection.execute(f"CREATE DATABASE {quote(story.database)}".encode())
+    url = server.url(story.database)
     params = {**story.params, **(run.params or {})}
     desk = open_desk(story.change, config=str(Project.documented().root), url=url, params=params)
     return Walk(run=run, story=story, desk=desk, pg_dump=find_dump(server.major), rows=rows)
 
 
-def _sum_up(run: Run, walk: "Walk") -> None:
+def _sum_up(run: Run, walks: "list[Walk]") -> None:
     """Say how many promises were kept, and what to look at next."""
-    broken = [one for one in walk.promises if not one.proven]
+    promises = [one for walk in walks for one in walk.promises]
+    kept = sum(one.proven for one in promises)
     if run.json:
-        change = walk.story.change
-        run.document({"change": change, "kept": not broken, "promises": walk.promises})
+        run.document({"kept": kept == len(promises), "changes": [_told(walk) for walk in walks]})
         return
     from migrator.cli.render.proof import claims
 
-    kept = len(walk.promises) - len(broken)
-    sign = "✗" if broken else "✓"
-    run.page(["", "── What was promised ".ljust(run.width, "─")])
-    run.page(claims(walk.promises, run.width))
-    run.page(["", f"{sign} {kept} of {len(walk.promises)} promises kept, there and back."])
-    root = walk.desk.project.root
-    run.page(["", f"What to look at next, in {root}:", *(f"  {one}" for one in walk.story.look)])
-    run.page(["Next: DATABASE_URL=… migrator plan"])
+    for walk in walks:
+        run.page(["", f"── What was promised of {walk.story.change} ".ljust(run.width, "─")])
+        run.page(claims(walk.promises, run.width))
+    sign = "✓" if kept == len(promises) else "✗"
+    run.page(["", f"{sign} {kept} of {len(promises)} promises kept, there and back."])
+    root = walks[0].desk.project.root
+    look = dict.fromkeys(one for walk in walks for one in walk.story.look)
+    run.page(["", f"What to look at next, in {root}:", *(f"  {one}" for one in look)])
+    run.page([f"Next: DATABASE_URL=… migrator plan {walks[0].story.change}"])
 
 
-def _wait(run: Run, url: str) -> None:
+def _told(walk: "Walk") -> dict[str, object]:
+    kept = all(one.proven for one in walk.promises)
+    return {"change": walk.story.change, "kept": kept, "promises": walk.promises}
+
+
+def _wait(run: Run, urls: dict[str, str]) -> None:
     """Keep the server until somebody stops it."""
-    run.say(["", f"The server runs until Ctrl-C. Try:  export DATABASE_URL={url}"])
-    run.say(["                                   migrator plan"])
+    run.say(["", "The server runs until Ctrl-C. Try:"])
+    for change, url in urls.items():
+        run.say([f"  export DATABASE_URL={url}", f"  migrator plan {change}"])
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
