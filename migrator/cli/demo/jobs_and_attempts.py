@@ -53,7 +53,7 @@ def _planted(count: int | None) -> tuple[Planted, ...]:
 
 
 def _fates(count: int | None, *, after: bool) -> Fates:
-    found = legacy.fates(rows=count, in_use=after)
+    found = legacy.fates(rows=count, in_use=after, expanded=after)
     held = "dismissed" if after else "quarantined"
     numbers = {(name, "moved"): one.moved for name, one in found.items()}
     numbers |= {(name, "merged"): one.merged for name, one in found.items()}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from migrator.demo.jobs_and_attempts.mix import Restoration
 
 JOBS, ATTEMPTS = "jobs_from_restoration_jobs", "restore_attempts_from_restoration_jobs"
+SELECTED = "jobs_selected_restores"
 
 NOBODY = "no identity map names its user"
 NO_DATE = "nobody recorded when it was made"
@@ -44,17 +45,25 @@ class Fate:
 
 
 def fates(
-    *, scale: int = 1, rows: int | None = None, in_use: bool = False, stale_after: bool = False
+    *,
+    scale: int = 1,
+    rows: int | None = None,
+    in_use: bool = False,
+    stale_after: bool = False,
+    expanded: bool = True,
 ) -> dict[str, Fate]:
     """Say by backfill what must become of the rows that `build_legacy` with the same scale or rows makes.
 
-    `in_use`: the new application has written already. `stale_after`: a day was given.
+    `in_use`: the new application has written already. `stale_after`: a day was given. Before the tables are `expanded`
+    nothing is said of rows that are written in place.
     """
     number = row_count(scale=scale, rows=rows)
     live = 1 if in_use and number else 0
     held = _times(number, _held)
     jobs, attempts = Counter(one for one in held.elements() if one != NO_PICTURE), held
+    keys = _times(number, lambda one: _key(one, stale_after=stale_after))
     return {
+        **({SELECTED: Fate(moved=keys["picture"])} if expanded else {}),
         JOBS: Fate(
             moved=number - jobs.total() - live,
             merged=live,
@@ -65,7 +74,7 @@ def fates(
             moved=number - attempts.total(),
             quarantined=dict(attempts),
             flags=_flags(number),
-            keys=dict(_times(number, lambda one: _key(one, stale_after=stale_after))),
+            keys=dict(keys),
         ),
     }
 
