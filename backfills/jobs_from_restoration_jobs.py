@@ -15,7 +15,7 @@ backfill = Backfill(
     key="id",
     target="jobs",
     identity="id",
-    # A row that has this id and belongs to somebody else is not the same job.
+    # A row that has this id is this job; that its address is another is told by verify.
     merge=("id", "email"),
     quarantine=NOBODY,
     columns={

@@ -133,6 +133,9 @@ def _verified(desk: Desk, run: Run, conn: Connection, done: list[StepReport], be
     if caught_up:
         done = [*done, *caught_up]
         proof = step.prove(conn, run.listen)
+        if any(one.counts.get("pending") for one in proof.comparisons):  # they read what was just brought up to date
+            done += _backfill(desk, run, facts_of(conn, desk, run=run.lease.run), None, [])
+            proof = step.prove(conn, run.listen)
     with run.writing(conn):
         record(conn, run.lease, desk.change, proof)
     facts = facts_of(conn, desk, run=run.lease.run)

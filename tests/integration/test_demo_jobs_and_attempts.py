@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -22,12 +22,15 @@ from migrator.demo.jobs_and_attempts import (
 from migrator.demo.jobs_and_attempts.fates import ATTEMPTS, JOBS, SELECTED
 from migrator.demo.jobs_and_attempts.mix import FORMS, MIX, PRESIGNED_LENGTH, SUBJECTS
 from migrator.model.step import Phase
-from migrator.workflow import use_cases
+from migrator.workflow import change_steps, use_cases
 from tests.support.projects import back, rows_of, run, terms
 from tests.support.restoration import desk_on, legacy, moved
+from tests.support.scratch import beside
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from tests.support.databases import Databases
 
 EXPECTED = planted()
 
@@ -48,9 +51,17 @@ COUNTS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def quickly(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Look at what revisions declare on databases beside."""
+    with ExitStack() as stack:
+        monkeypatch.setattr(change_steps, "declare", beside(databases, stack))
+        yield
+
+
 @pytest.mark.parametrize("upper", [True, False], ids=["of the ORM", "of the revision"])
-def test_what_is_planted_is_there_and_meets_its_fate(database: str, *, upper: bool) -> None:
-    """In both spellings: each class by its number, each row where it must go, foretold and done; and all of it back."""
+def test_what_is_planted_is_there_and_its_fate_is_foretold(database: str, *, upper: bool) -> None:
+    """In both spellings each class has its number, and each row goes where it must."""
     legacy(database, upper=upper)
     labels = "SELECT string_agg(enumlabel, ' ' ORDER BY enumsortorder) FROM pg_enum"
     words = "pending processing completed failed"
@@ -63,10 +74,15 @@ def test_what_is_planted_is_there_and_meets_its_fate(database: str, *, upper: bo
     assert len(FORMS) == 8
     assert len(SUBJECTS) == 12
 
-    before = _digest(database)
     desk = desk_on(database)
     for name, fate in fates(expanded=False).items():
         _agrees(terms(desk, name, planned=True), fate.moved, fate.merged, fate.quarantined)
+
+
+def test_every_row_meets_its_fate_and_goes_back(database: str) -> None:
+    """Each row is where it must be, each key is the one that was planted; the old table is the same at every point."""
+    legacy(database)
+    before = _digest(database)
     desk = moved(database)
     balances = {one.backfill: one for one in use_cases.verify_counts(desk).balances}
     for name, fate in fates().items():

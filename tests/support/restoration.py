@@ -9,12 +9,13 @@ from typing import Any
 
 import psycopg
 
-from migrator.demo.jobs_and_attempts import build_legacy, build_new_application_rows, fates, identity_map
+from migrator.demo.jobs_and_attempts import build_legacy, build_new_application_rows, fates, identity_map, job_id
+from migrator.demo.jobs_and_attempts.mix import MIX
 from migrator.ledger.quarantine import Selection
 from migrator.model.step import Phase, Report, State
 from migrator.workflow import housekeeping, use_cases
 from migrator.workflow.desk import Desk, open_desk
-from tests.support.projects import run, silent
+from tests.support.projects import rows_of, run, silent
 
 ROOT = str(Path(__file__).parents[2])
 CHANGE = "jobs_and_attempts"
@@ -72,3 +73,18 @@ def moved(url: str, **params: str) -> Desk:
     desk = desk_on(url, **params)
     settle(desk)
     return desk
+
+
+def scalar(url: str, query: str, *params: Any) -> Any:
+    """Fetch one value."""
+    return rows_of(url, query, params or None)[0][0]
+
+
+def counted(url: str, query: str) -> dict[str, int]:
+    """Fetch numbers by name."""
+    return {str(name): int(number) for name, number in rows_of(url, query)}
+
+
+def id_of(number: int) -> str:
+    """Give the id of the planted row with this number."""
+    return job_id(next(place for place, one in enumerate(MIX) if one.number == number))
