@@ -44,7 +44,8 @@ def changed(conn: Connection, written: Sequence[Written], show: int) -> Lost:
 def hanging(conn: Connection, written: Sequence[Written], others: Others, kinds: str, show: int) -> dict[str, Lost]:
     """Count rows of other tables that point at ours by keys of these kinds, where they are not lost as well.
 
-    What was written in place stays, and so does what was handed over while something points at it.
+    What was written in place stays, and so does what was handed over while something points at it. A pointer that was
+    written in place is put back before.
     """
     found: dict[str, Lost] = {}
     for one in written:
@@ -56,11 +57,24 @@ def hanging(conn: Connection, written: Sequence[Written], others: Others, kinds:
                 continue
             pointed = f"SELECT FROM {one.target.relation.sql} AS pointed JOIN {one.recorded.provenance} AS v"
             pointed += f" ON {one.same_row('v', 'pointed')} WHERE v.kind = 'moved' AND {same}"
-            where = f"EXISTS ({pointed}) AND {not_ours(others.into(table.relation))}"
+            into = others.into(table.relation)
+            where = f"EXISTS ({pointed}) AND {not_ours(into)}{_not_put_back(into, key.columns)}"
             number = _lost(conn, table, f"FROM {table.relation.sql} AS t WHERE {where}", show)
             if number.rows:
                 found[str(table.relation)] = found.get(str(table.relation), Lost()) + number
     return found
+
+
+def _not_put_back(written: Sequence[Written], columns: Sequence[str]) -> str:
+    """Write the condition that none of these columns of a row `t` is as it was written in place."""
+    return "".join(
+        f" AND NOT EXISTS (SELECT FROM {one.recorded.provenance} AS v JOIN migrator.before_image AS kept"
+        f" ON {one.kept('v')} WHERE {one.same_row('v', 't')} AND kept.written ? {literal(name)}"
+        f" AND {one.unchanged('v', 't')})"
+        for one in written
+        if one.in_place
+        for name in columns
+    )
 
 
 def values(conn: Connection, table: Table, name: str, written: Sequence[Written], show: int) -> Lost:
