@@ -17,6 +17,7 @@ from migrator.hazards import (
     risky_ddl,
     unchecked_types,
     unkept_keys,
+    unnamed_values,
 )
 from migrator.model.names import Relation
 from migrator.model.step import Hazard
@@ -49,6 +50,11 @@ def find(
         *(hazard for one in prepared for hazard in firing_triggers.find(one)),
     )
     return tuple(dict.fromkeys(found))
+
+
+def of_values(conn: Connection, prepared: Sequence[Prepared]) -> tuple[Hazard, ...]:
+    """Ask what the rows themselves say against it."""
+    return tuple(unnamed_values.find(conn, prepared))
 
 
 def of_archive(conn: Connection, relations: Sequence[Relation]) -> tuple[Hazard, ...]:

@@ -53,6 +53,8 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
             putting_away = facts.state is State.VERIFIED and bool(desk.change.archive.tables)
             archive, following = foreseen(conn, desk, facts) if putting_away else (archive_step(desk), ())
         balances, sources = balances_of(conn, prepared, desk.database.search_path) if count else ((), ())
+        with reading(conn, desk):
+            of_values = hazards.of_values(conn, prepared) if count else ()
         reads = tuple(read_by(conn, one.projection, desk.database.search_path) for one in prepared)
     unchecked = declared.reason and not all(one.checked for one in prepared)
     adopted = [one for one in pending if isinstance(one, AdoptRevision)]
@@ -66,6 +68,7 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
         hazards=(
             *(hazard for one in adopted for hazard in one.hazards),
             *hazards.find(facts.server, prepared, run, edited=facts.edited, balances=balances),
+            *of_values,
             *following,
         ),
         one_way=tuple(f"{one.title} cannot be undone: {one.no_way_back}" for one in runnable if one.no_way_back),

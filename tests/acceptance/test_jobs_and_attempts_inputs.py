@@ -19,7 +19,7 @@ from migrator.model.errors import ConfigurationError
 from migrator.model.expressions import Sql
 from migrator.project import Project
 from migrator.workflow import use_cases
-from tests.support.projects import back, execute, rows_of, silent, terms
+from tests.support.projects import back, rows_of, silent, terms
 from tests.support.restoration import desk_on, expanded
 
 if TYPE_CHECKING:
@@ -236,6 +236,13 @@ def test_columns_in_the_wrong_order_name_nobody(database_from: Callable[..., str
     url = database_from("jobs_and_attempts expanded", expanded)
     file = tmp_path / "identities.csv"
     file.write_text("email,sub\nanna@example.org,auth0|68d1f00d0000000000000a01\n", encoding="utf-8")
-    desk = desk_on(url, identity_map=str(file))
-    assert {("quarantined", NOBODY): planted().rows} == terms(desk, JOBS, planned=True)
-    execute(url, "DELETE FROM restoration_jobs")
+    assert {("quarantined", NOBODY): planted().rows} == terms(desk_on(url, identity_map=str(file)), JOBS, planned=True)
+    assert "identity_map has no line for 12 of 12 values of restoration_jobs.user_id: 200 rows" in _unnamed(
+        url, str(file)
+    )
+    assert "identity_map has no line for 1 of 12 values of restoration_jobs.user_id: 17 rows" in _unnamed(url)
+
+
+def _unnamed(url: str, file: str | None = None) -> list[str]:
+    desk = desk_on(url) if file is None else desk_on(url, identity_map=file)
+    return [one.what for one in use_cases.plan(desk).hazards if one.id == "H162"]
