@@ -6,10 +6,11 @@ from the newest row; no clock is read.
 
 from __future__ import annotations
 
-from migrator.model import File, given, param, rule, rules, sql
+from migrator.model import File, Table, given, param, rule, rules, sql
 from migrator.model.expressions import Expression, Rules, Sql
 
 IDENTITY_MAP = param("identity_map", File, help="the subject of a user (sub) as user_id has it, and the user's e-mail")
+IDENTITY_TABLE = param("identity_table", Table, help="a table or view that has the same: subjects, and addresses")
 PLACEHOLDER = param(
     "placeholder_email",
     help="the e-mail address of jobs whose user nobody can name any more",
@@ -35,7 +36,9 @@ def folded(address: Expression) -> Sql:
     return sql(f"NULLIF(lower(btrim({{address}}, {BLANKS})), '')", address=address)
 
 
-EMAIL = folded(given(IDENTITY_MAP, by="user_id"))
+EMAIL = folded(
+    sql("coalesce({file}, {table})", file=given(IDENTITY_MAP, by="user_id"), table=given(IDENTITY_TABLE, by="user_id"))
+)
 PLACEHOLDER_EMAIL = folded(given(PLACEHOLDER))
 OWNER = sql("coalesce({mapped}, {placeholder})", mapped=EMAIL, placeholder=PLACEHOLDER_EMAIL)
 

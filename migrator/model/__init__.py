@@ -27,11 +27,12 @@ from migrator.model.expressions import (
 )
 from migrator.model.groups import grouped, paired
 from migrator.model.pace import pace
-from migrator.model.parameters import File, param
+from migrator.model.parameters import File, Table, param
 
 __all__ = [
     "Backfill",
     "File",
+    "Table",
     "array",
     "clock",
     "column",

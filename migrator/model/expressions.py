@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from migrator.model.errors import ConfigurationError
-from migrator.model.parameters import File, Parameter
+from migrator.model.parameters import File, Parameter, Table
 
 SHORTEST_ID: Final = 12
 LONGEST_ID: Final = 32
@@ -101,7 +101,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """The value of a parameter; of a `File` parameter, the value its line gives for `by` (the source key)."""
+    """The value of a parameter; of a `File` or `Table`, what it has for `by` (the source key)."""
 
     parameter: Parameter
     by: Expression | None = None
@@ -271,10 +271,10 @@ def sql(text: str, /, **places: str | Expression | Predicate | Parameter) -> Sql
             raise ConfigurationError(
                 "M110", f"sql() was given {name}, which its text does not use.", f"Write {{{name}}} where it stands."
             )
-        if isinstance(one, Parameter) and one.kind is File:
+        if isinstance(one, Parameter) and one.kind in {File, Table}:
             raise ConfigurationError(
                 "M110",
-                f"sql() was given the file {one.name} as a value.",
+                f"sql() was given the {one.kind.__name__.lower()} {one.name} as a value.",
                 "Write given(param(…)) for one of its lines.",
             )
     return Sql(text, tuple((name, _in_place(one)) for name, one in places.items()))

@@ -14,7 +14,11 @@ class File:
     """The type of a parameter that is a CSV file of two columns: a key and the value it stands for."""
 
 
-KINDS: Final = (str, int, float, bool, File)
+class Table:
+    """The type of a parameter that names a table or view: its first two columns are a key and what it stands for."""
+
+
+KINDS: Final = (str, int, float, bool, File, Table)
 Scalar = str | int | float | bool
 
 
@@ -66,14 +70,14 @@ def param(
 ) -> Parameter:
     """Declare a parameter of a change.
 
-    Raises ConfigurationError (M110) for a type that is none of str, int, float, bool and File, and for an `example`
-    that does not fit.
+    Raises ConfigurationError (M110) for a type that is none of str, int, float, bool, File and Table, and for an
+    `example` that does not fit.
     """
     if kind not in KINDS:
         raise ConfigurationError(
             "M110",
             f"parameter {name!r} has the type {kind!r}.",
-            "Use one of str, int, float, bool, File.",
+            "Use one of str, int, float, bool, File, Table.",
         )
     if fits and not (kind is str and re.fullmatch(fits, example)):
         raise ConfigurationError(

@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from migrator.model.backfill import Backfill
+from migrator.model.errors import ConfigurationError
 from migrator.model.expressions import Defaulted, Given, Missing, Sql, children
-from migrator.model.parameters import Arguments, File, Parameter, Scalar
+from migrator.model.names import Relation
+from migrator.model.parameters import Arguments, File, Parameter, Scalar, Table
 from migrator.model.parameters import Mapping as Content
 from migrator.project.faults import Fault, did_you_mean, raise_all, shown
 from migrator.project.mapping import read_mapping
 
 KINDS: Final[dict[str, type]] = {"str": str, "int": int, "float": float, "bool": bool}
 WORDS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-EXAMPLES: Final = {str: '"text"', int: "10", float: "0.5", bool: "true", File: '"users.csv"'}
+EXAMPLES: Final = {
+    str: '"text"', int: "10", float: "0.5", bool: "true", File: '"users.csv"', Table: '"auth.users"',
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +144,8 @@ def _value(declared: Declared, value: Any, base: Path, *, spoken: bool) -> Conte
         return [Fault(where=name, what="the text holds what PostgreSQL cannot store.")]
     if kind is File:
         return _file(name, value, base)
+    if kind is Table:
+        return _table(name, value)
     made = _spoken(kind, text) if spoken and isinstance(value, str) else _typed(kind, value)
     if made is None:
         what = f"{shown(value)} is no {kind.__name__}."
@@ -155,6 +161,14 @@ def _file(name: str, value: Any, base: Path) -> Content | list[Fault]:
         cure = f"Write the name of a CSV file, for example {EXAMPLES[File]}."
         return [Fault(where=name, what=f"{shown(value)} is no file name.", cure=cure)]
     return read_mapping(name, base / Path(value).expanduser())
+
+
+def _table(name: str, value: Any) -> str | list[Fault]:
+    try:
+        Relation.parse(value if isinstance(value, str) else "")
+    except ConfigurationError as error:
+        return [Fault(where=name, what=error.what, cure=error.cure)]
+    return str(value)
 
 
 def _typed(kind: type, value: Any) -> Scalar | None:

@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from migrator.demo.jobs_and_attempts import planted
-from migrator.demo.jobs_and_attempts.fates import ATTEMPTS, JOBS, NOBODY
+from migrator.demo.jobs_and_attempts.fates import ATTEMPTS, JOBS, NO_DATE, NOBODY
 from migrator.demo.jobs_and_attempts.mix import FORMS, address
 from migrator.model.errors import ConfigurationError
 from migrator.model.expressions import Sql
 from migrator.project import Project
 from migrator.workflow import use_cases
-from tests.support.projects import back, rows_of, silent, terms
+from tests.support.projects import back, execute, rows_of, silent, terms
 from tests.support.restoration import desk_on, expanded
 
 if TYPE_CHECKING:
@@ -241,6 +241,26 @@ def test_columns_in_the_wrong_order_name_nobody(database_from: Callable[..., str
         url, str(file)
     )
     assert "identity_map has no line for 1 of 12 values of restoration_jobs.user_id: 17 rows" in _unnamed(url)
+
+
+def test_a_table_may_say_who_the_users_are(database_from: Callable[..., str], tmp_path: Path) -> None:
+    """What the file does not name is looked up in a table; one with two addresses has none, and a write is noticed."""
+    url = database_from("jobs_and_attempts expanded", expanded)
+    whom = "auth0|68d1f00d0000000000000e05"
+    execute(
+        url,
+        "CREATE SCHEMA auth; CREATE TABLE auth.identities (sub varchar, email varchar, since date);"
+        f"INSERT INTO auth.identities VALUES ('{whom}', 'Late@Example.org'), ('user1', 'not.asked@example.org')",
+    )
+    desk = desk_on(url, identity_table="auth.identities")
+    assert 1 == terms(desk, JOBS, planned=True)["quarantined", NO_DATE]
+    assert planted().rows - 1 == terms(desk, JOBS, planned=True)["moved", ""]
+    assert "auth.identities" in str(use_cases.plan(desk).reads)
+    execute(url, f"INSERT INTO auth.identities VALUES ('{whom}', 'other@example.org')")
+    assert planted().of_nobody == terms(desk, JOBS, planned=True)["quarantined", NOBODY]
+    for wrong in ("a.b.c", "", '"'):
+        with pytest.raises(ConfigurationError, match="M106"):
+            desk_on(url, identity_table=wrong)
 
 
 def _unnamed(url: str, file: str | None = None) -> list[str]:

@@ -12,8 +12,9 @@ from difflib import get_close_matches
 from migrator.engine.projection.pieces import Fault, Mark, Piece
 from migrator.model import expressions as ex
 from migrator.model.errors import ConfigurationError
-from migrator.model.names import EXACTLY, literal, ours, quote, text_array
+from migrator.model.names import EXACTLY, Relation, literal, ours, quote, text_array
 from migrator.model.parameters import Arguments, Mapping
+from migrator.model.parameters import Table as Keyed
 from migrator.model.tables import Table
 
 NAMESPACE = bytes.fromhex("8f5d0d1f5ae04c1cb2f0c1b9a2a4a5e1")
@@ -176,22 +177,24 @@ class Translator:
     def _given(self, wanted: ex.Given) -> Piece:
         name = wanted.parameter.name
         if name in self.arguments.files:
-            return Piece(self._file(name, self.arguments.files[name], wanted.by))
+            return Piece(self._looked_up(name, self._lines(name, self.arguments.files[name]), wanted.by))
         value = self.arguments.scalars.get(name, wanted.parameter.default)
+        if value is not None and wanted.parameter.kind is Keyed:
+            return Piece(self._looked_up(name, _rows_of(str(value)), wanted.by))
         return Piece("NULL", exact=True) if value is None else Piece(literal(value))
 
-    def _file(self, name: str, content: Mapping, by: ex.Expression | None) -> str:
+    def _looked_up(self, name: str, lines: str, by: ex.Expression | None) -> str:
         if by is None and len(self.keys) != 1:
             raise ConfigurationError(
                 "M106",
-                f"parameter {name} is a file, and {self.source.relation} has a key of several columns.",
+                f"parameter {name} has a key of one column, and {self.source.relation} has a key of several columns.",
                 "Say what its first column holds: given(param(…), by=…).",
             )
         looked_up = self.key(self.keys[0]) if by is None else self.value(by).sql
         if (name, looked_up) not in self._shared:
             alias = quote(f"~migrator file{len(self.steps)}")
             self.steps.append(
-                f"LEFT JOIN {self._lines(name, content)} AS {alias}({ours('key')}, {ours('value')})"
+                f"LEFT JOIN {lines} AS {alias}({ours('key')}, {ours('value')})"
                 f" ON {alias}.{ours('key')} = ({looked_up})::text {EXACTLY}"
             )
             self._shared[name, looked_up] = f"{alias}.{ours('value')}"
@@ -347,6 +350,15 @@ class Translator:
 def first(tests: list[tuple[str, int]]) -> str:
     """Write a CASE that gives the code of the first condition that is true."""
     return f"CASE {' '.join(f'WHEN {when} THEN {code}' for when, code in tests)} END" if tests else "NULL::int"
+
+
+def _rows_of(table: str) -> str:
+    """Read keys and values of a table, by its first two columns; a key that stands for two values has none."""
+    exact = f"lines.key::text {EXACTLY}"
+    return (
+        f"(SELECT {exact}, CASE WHEN min(lines.value::text {EXACTLY}) = max(lines.value::text {EXACTLY})"
+        f" THEN min(lines.value::text) END FROM {Relation.parse(table).sql} AS lines(key, value) GROUP BY {exact})"
+    )
 
 
 def _sized(text: str) -> str:
