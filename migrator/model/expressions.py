@@ -77,6 +77,14 @@ class Contains(Predicate):
 
 
 @dataclass(frozen=True, slots=True)
+class Readable(Predicate):
+    """The text of a value can be read as a type, such as jsonb; never an error."""
+
+    of: Expression
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """The source column of that name; `absent` gives the reason why it may be missing, and is then NULL."""
 
@@ -340,6 +348,11 @@ def contains(of: str | Expression, words: str) -> Contains:
     return Contains(as_expression(of), words)
 
 
+def readable(of: str | Expression, type: str) -> Readable:
+    """Hold where the text of a value can be read as a type; NULL where the value is NULL."""
+    return Readable(as_expression(of), type)
+
+
 def derived_uuid(*, salt: str = "") -> DerivedUuid:
     """Derive the id from the source's name and key, and a salt where one row becomes several; see the glossary."""
     return DerivedUuid(salt)
@@ -425,7 +438,7 @@ def children(value: Any) -> tuple[Any, ...]:
             return unless
         case Given(_, by):
             return () if by is None else (by,)
-        case Lookup(of, _) | Estimated(of, _) | Contains(of, _):
+        case Lookup(of, _) | Estimated(of, _) | Contains(of, _) | Readable(of, _):
             return (of,)
         case Defaulted(of, other, _) | Discarded(of, other, _) | Flagged(of, other, _):
             return (of, other)

@@ -46,6 +46,17 @@ def reopened(tmp_path: Path, url: str, params: dict[str, str]) -> Desk:
     return open_desk("moving", config=str(tmp_path), url=url, params=params)
 
 
+def test_reading_what_cannot_be_read_raises_nothing(tmp_path: Path, database: str) -> None:
+    """`readable` says of every text whether it is JSON, on every server, so that a fragment may read those that are."""
+    texts = ["{}", '{"a": "x"}', '{"a":', "[object Object]", "", None, '{"a": "\\u0000"}', '["a"]', '"a"', "\t\n 7 "]
+    fill = {"note": "sql(\"CASE WHEN {ok} THEN note::jsonb ->> 'a' END\", ok=readable('note', 'jsonb'))"}
+    desk = one_table(tmp_path, database, rows=list(enumerate(texts, 1)), fill=fill)
+    before = terms(desk, planned=True)
+    assert use_cases.apply(desk, listen=silent).proven
+    assert {("moved", ""): len(texts)} == terms(desk) == before
+    assert [(2, "x")] == rows_of(database, "SELECT * FROM new WHERE note IS NOT NULL")
+
+
 def test_what_stands_in_a_place_keeps_its_faults_and_flags(tmp_path: Path, database: str) -> None:
     """An unknown word inside a fragment is quarantined, and a default inside one is flagged."""
     word = "lookup(defaulted('note', 'one', reason='none was given'), {'one': 'eins', 'two': 'zwei'})"

@@ -83,6 +83,7 @@ class _Compiler:
             declared_source=subject.backfill.source,
             keys=subject.backfill.keys,
             arguments=subject.arguments,
+            input_check=self.catalog.input_check,
             stored_for=subject.stored_for,
             moved=subject.moved,
         )

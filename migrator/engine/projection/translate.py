@@ -39,6 +39,7 @@ class Translator:
     declared_source: str
     keys: tuple[str, ...]
     arguments: Arguments
+    input_check: str | None = None  # the function that tests a text for a type
     stored_for: str | None = None  # the change whose files are in the Ledger; None writes files inline
     steps: list[str] = field(default_factory=list)
     deciding: str = ""  # the step that decides by skip and quarantine rules, where there are some
@@ -124,6 +125,8 @@ class Translator:
                 return self._rules_give(tried, word)
             case ex.Contains(of, words):
                 return f"(strpos(({self.value(of).sql})::text {EXACTLY}, {literal(words)}) > 0)"
+            case ex.Readable(of, type):
+                return self._readable(self.value(of).sql, type)
             case _:
                 raise ConfigurationError(
                     "M110", f"{predicate!r} is no condition.", 'Use sql("…"), RULES.equals("…"), ~ or &.'
@@ -134,6 +137,12 @@ class Translator:
         return {
             step: tuple(f"{tried.name}: {one.name}" for one in tried.rules) for tried, step in self._rule_marks.items()
         }
+
+    def _readable(self, value: str, type: str) -> str:
+        """Ask whether a text can be read; a server that cannot say so is left to raise at what reads it."""
+        if self.input_check is None:
+            return f"(({value}) IS NOT NULL)"
+        return f"{self.input_check}(({value})::text, {literal(type)})"
 
     def _column(self, wanted: ex.Column) -> Piece:
         if self.source.column(wanted.name):
