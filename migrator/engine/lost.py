@@ -87,15 +87,17 @@ def values(conn: Connection, table: Table, name: str, written: Sequence[Written]
     if column is None or column.generated:
         return Lost()
     value = f"t.{quote(name)}::text {EXACTLY}"
-    tests = [f"t.{quote(name)} IS NOT NULL", not_ours([one for one in written if not one.handed_over])]
+    inserted = [one for one in written if not one.handed_over and not one.in_place]
+    tests = [f"t.{quote(name)} IS NOT NULL", not_ours(inserted)]
     tests += [f"{value} IS DISTINCT FROM {given}" for given in _given(table, column)]
     for one in written:
         key = ", ".join(key_text(f"t.{quote(part.name)}") for part in one.identity)
         kept = f"kept.backfill = {one.recorded.id} AND kept.target_key = ARRAY[{key}]"
-        tests.append(
-            f"NOT EXISTS (SELECT FROM migrator.before_image AS kept WHERE {kept} AND kept.written ? {literal(name)}"
-            f" AND ({'true' if one.in_place else f'kept.written ->> {literal(name)} = {value}'}))"
-        )
+        before, put = f"kept.before ->> {literal(name)}", f"kept.written ->> {literal(name)} = {value}"
+        # In place, what stood there is put back: nothing, what nobody gave, or a value that is lost as any other.
+        nothing = " OR ".join([f"{before} IS NULL", *(f"{before} = {given}" for given in _given(table, column))])
+        ours = f"kept.written ? {literal(name)} AND ({nothing if one.in_place else put})"
+        tests.append(f"NOT EXISTS (SELECT FROM migrator.before_image AS kept WHERE {kept} AND {ours})")
         if one.handed_over and not one.in_place:
             same = f"v.kind = 'moved' AND {one.same_row('v', 't')} AND {one.unchanged('v', 't')}"
             tests.append(f"NOT EXISTS (SELECT FROM {one.recorded.provenance} AS v WHERE {same})")
