@@ -13,10 +13,11 @@ _MAKES = re.compile(rf"^\s*CREATE (?:UNLOGGED )?TABLE (?:IF NOT EXISTS )?{_NAME}
 _LOCKS = re.compile(
     rf"\bREFERENCES\s+{_NAME}|^\s*ALTER TABLE (?:IF EXISTS )?(?:ONLY )?{_NAME}"
     rf"|^\s*DROP TABLE (?:IF EXISTS )?{_NAME}"
-    rf"|^\s*CREATE (?:UNIQUE )?INDEX .*?\bON (?:ONLY )?{_NAME}"
+    rf"|^\s*CREATE (?:UNIQUE )?INDEX (?!CONCURRENTLY ).*?\bON (?:ONLY )?{_NAME}"
     rf"|^\s*CREATE (?:OR REPLACE )?(?:CONSTRAINT )?TRIGGER .*?\bON {_NAME}",
     _FLAGS,
 )
+_ALTERED = re.compile(rf"^\s*ALTER TABLE (?:IF EXISTS )?(?:ONLY )?{_NAME}", _FLAGS)
 _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _BARE = re.compile(r'"(?:[^"]|"")+"|[^"]+')
 
@@ -61,6 +62,12 @@ def tables_locked(sql: str) -> tuple[Relation, ...]:
     made = set(tables_made(sql))
     named = [_relation("".join(found)) for found in _LOCKS.findall(sql)]
     return tuple(one for one in dict.fromkeys(named) if one not in made)
+
+
+def tables_altered(sql: str) -> tuple[Relation, ...]:
+    """List the tables in use that a script alters, in the order in which it does."""
+    made = set(tables_made(sql))
+    return tuple(one for one in dict.fromkeys(map(_relation, _ALTERED.findall(sql))) if one not in made)
 
 
 def _relation(name: str) -> Relation:

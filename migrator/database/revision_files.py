@@ -10,7 +10,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from migrator.model.errors import ConfigurationError
+from migrator.model.errors import ConfigurationError, MigratorError
+from migrator.model.names import Relation, quote, text_array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Narrowing:
+    """Values of a column that the downgrade of a revision replaces by another, because their type loses them."""
+
+    relation: Relation
+    column: str
+    values: tuple[str, ...]
+    becomes: str
+
+    @property
+    def what(self) -> str:
+        """Name the rows, as a loss is accepted."""
+        return f"{self.relation} with {self.column} {' or '.join(self.values)}"
+
+    @property
+    def where(self) -> str:
+        """Write the condition that a row `t` holds such a value."""
+        return f"t.{quote(self.column)}::text = ANY ({text_array(self.values)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +44,8 @@ class RevisionInfo:
     path: Path
     reversible: bool  # whether its downgrade does anything
     digest: str = ""  # sha256 of the file, however its lines end
+    concurrent_indexes: tuple[str, ...] = ()  # statements that the tool runs CONCURRENTLY before the revision
+    narrows: tuple[Narrowing, ...] = ()  # values for which there is no place once it is undone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +58,8 @@ class _File:
     doc: str
     reversible: bool
     digest: str
+    concurrent_indexes: tuple[str, ...]
+    narrows: tuple[Narrowing, ...]
 
 
 def declared(directory: Path, change: str) -> list[RevisionInfo]:
@@ -59,6 +84,8 @@ def declared(directory: Path, change: str) -> list[RevisionInfo]:
             path=one.path,
             reversible=one.reversible,
             digest=one.digest,
+            concurrent_indexes=one.concurrent_indexes,
+            narrows=one.narrows,
         )
         for one in chain
     ]
@@ -125,11 +152,25 @@ def _read(path: Path) -> _File | None:
         doc=(ast.get_docstring(tree) or "").partition("\n")[0],
         reversible=_does_something(tree.body, "downgrade"),
         digest=hashlib.sha256(b"\n".join(written.splitlines())).hexdigest(),
+        concurrent_indexes=_tuple(facts.get("concurrent_indexes")),
+        narrows=tuple(_narrowing(path, one) for one in facts.get("narrows") or ()),
     )
 
 
+def _narrowing(path: Path, said: Any) -> Narrowing:
+    try:
+        table, column, values, becomes = said
+        return Narrowing(relation=Relation.parse(table), column=column, values=tuple(values), becomes=becomes)
+    except (TypeError, ValueError, MigratorError) as error:
+        raise ConfigurationError(
+            "M207",
+            f"The revision {path} cannot be read: narrows holds {said!r}.",
+            'Write for each: ("table", "column", ("value that goes", …), "value it becomes").',
+        ) from error
+
+
 def _facts(body: Iterable[ast.stmt]) -> Iterator[tuple[str, Any]]:
-    names = {"revision", "down_revision", "branch_labels", "depends_on"}
+    names = {"revision", "down_revision", "branch_labels", "depends_on", "concurrent_indexes", "narrows"}
     for statement in body:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from migrator.database.connect import Connection
+from migrator.database.revision_files import RevisionInfo
 from migrator.database.server import ServerFacts
 from migrator.engine.prepare import Prepared
 from migrator.hazards import (
@@ -14,6 +15,7 @@ from migrator.hazards import (
     isolation,
     nothing_moves,
     ownerless_rows,
+    rewriting_downgrades,
     risky_ddl,
     unchecked_types,
     unkept_keys,
@@ -55,6 +57,11 @@ def find(
 def of_values(conn: Connection, prepared: Sequence[Prepared]) -> tuple[Hazard, ...]:
     """Ask what the rows themselves say against it."""
     return tuple(unnamed_values.find(conn, prepared))
+
+
+def of_going_back(conn: Connection, revisions: Iterable[RevisionInfo]) -> tuple[Hazard, ...]:
+    """Ask what going back before these revisions means to others."""
+    return tuple(rewriting_downgrades.find(conn, revisions))
 
 
 def of_archive(conn: Connection, relations: Sequence[Relation]) -> tuple[Hazard, ...]:

@@ -4,3 +4,16 @@ ALTER TABLE migrator.before_image ADD COLUMN before jsonb NOT NULL DEFAULT '{}';
 ALTER TABLE migrator.before_image RENAME filled TO written;
 COMMENT ON TABLE migrator.before_image IS
     'Of a target row that was there and that we wrote to: text images by column, what was there and what was written';
+
+-- Values that a downgrade replaced because their type goes: what each row held, by its primary key.
+CREATE TABLE migrator.replaced_value (
+    change      text NOT NULL,
+    relation    text NOT NULL,
+    column_name text NOT NULL,
+    row_key     text[] NOT NULL,
+    value       text NOT NULL,
+    became      text NOT NULL,
+    run         bigint NOT NULL REFERENCES migrator.run,
+    at          timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX replaced_value_key ON migrator.replaced_value (relation, row_key);

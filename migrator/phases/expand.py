@@ -7,19 +7,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from migrator.database import ddl, inventory, revisions
+from migrator.database import concurrently, ddl, inventory, revisions
 from migrator.database.columns import columns_there
 from migrator.database.connect import Connection
 from migrator.database.locks import with_lock_retries
+from migrator.database.revision_files import Narrowing
+from migrator.database.revision_indexes import building, index_name
 from migrator.database.revisions import RevisionInfo
 from migrator.database.session import execute, value
 from migrator.engine.lost import values
-from migrator.ledger import lease, steps
+from migrator.ledger import lease, replaced, steps
 from migrator.ledger.run import Run
 from migrator.model.change import Settings
 from migrator.model.errors import ConfigurationError, MigratorError, RefusedError
 from migrator.model.names import Relation
-from migrator.model.step import Phase, Preview
+from migrator.model.step import Event, Phase, Preview
 from migrator.model.verdict import Verdict
 
 
@@ -63,6 +65,11 @@ class RunRevision:
         return revisions.tables_made(self._sql)
 
     @property
+    def alters(self) -> tuple[Relation, ...]:
+        """The tables in use that it alters."""
+        return ddl.tables_altered(self._sql)
+
+    @property
     def drops(self) -> tuple[tuple[Relation, str], ...]:
         """The columns that its undo drops, as far as its text says; those of tables that go as well are among them."""
         try:
@@ -101,8 +108,10 @@ class RunRevision:
     def apply(self, run: Run) -> dict[str, int]:
         """Run it and record it in one transaction which holds the lease.
 
-        A table in the way is adopted or refused before (`migrator.phases.adopt`), never overwritten.
+        A table in the way is adopted or refused before (`migrator.phases.adopt`), never overwritten. Indexes that the
+        revision wants CONCURRENTLY are built before, in no transaction. Raises RefusedError M235 for one in the way.
         """
+        self._build_indexes(run)
 
         def record(conn: Connection) -> None:
             lease.check(conn, run.lease)
@@ -123,14 +132,21 @@ class RunRevision:
     def undo(self, run: Run) -> dict[str, int]:
         """Downgrade, after counting under lock that no row and no value is lost but those accepted by name.
 
-        Raises RefusedError M412 when the application wrote since they were counted, ConfigurationError M461 when a
-        column goes of which the downgrade's text says nothing.
+        Values that the downgrade replaces are kept in the Ledger. One that only began to build indexes is undone by
+        dropping these. Raises RefusedError M412 when the application wrote since they were counted, ConfigurationError
+        M461 when a column goes of which the downgrade's text says nothing.
         """
+        with run.database.connect() as conn:
+            if not self.check(conn).proven:
+                self._forget_unapplied(run, conn)
+                return {}
 
         def guard(conn: Connection) -> Callable[[], None]:
             lease.check(conn, run.lease)
             for table in self.makes:
                 self._refuse_loss(conn, table)
+            for narrowing in self.info.narrows:
+                self._keep_values(run, conn, narrowing)
             foreseen = self._refuse_values(conn, run.database.search_path)
             before = columns_there(conn)
             steps.forget(conn, self.change, Phase.EXPAND, self.name)
@@ -186,12 +202,61 @@ class RunRevision:
                 f"Write it in {self.info.path} as ALTER TABLE … DROP COLUMN …, under the name it has before.",
             )
 
+    def _keep_values(self, run: Run, conn: Connection, narrowing: Narrowing) -> None:
+        """Count under lock the rows that lose their value, and remember what it was."""
+        execute(conn, f"LOCK TABLE {narrowing.relation.sql} IN ACCESS EXCLUSIVE MODE")
+        number = replaced.keep(conn, run.lease.run, self.change, narrowing)
+        accepted = self.accepted.get(narrowing.what, 0)
+        if number > accepted:
+            raise RefusedError(
+                "M412",
+                f"{number:,} rows of {narrowing.what} would become {narrowing.becomes}; {accepted:,} were accepted.",
+                f"Look again: migrator rollback {self.change} counts them anew.",
+            )
+
+    def _build_indexes(self, run: Run) -> None:
+        """Build what the revision wants CONCURRENTLY; what a run that was killed built is found again."""
+        if not self.info.concurrent_indexes:
+            return
+        with run.database.connect() as conn:
+            if steps.one_of(conn, self.change, Phase.EXPAND, self.name) is None:
+                self._refuse_indexes(conn)
+                with run.writing(conn):
+                    steps.begin(conn, run.lease, Phase.EXPAND, self.name)
+        for statement in self.info.concurrent_indexes:
+            concurrently.build(
+                run.database,
+                building(statement),
+                index_name(statement),
+                tries=self._settings(run).lock_tries,
+                note=lambda said: run.listen(Event(kind="note", phase=self.phase, name=self.name, title=said)),
+            )
+
+    def _refuse_indexes(self, conn: Connection) -> None:
+        for name in map(index_name, self.info.concurrent_indexes):
+            if value(conn, "SELECT pg_catalog.to_regclass(%s) IS NOT NULL", (name,)):
+                raise RefusedError(
+                    "M235",
+                    f"{self.title}: {name} is there already, and nobody recorded who made it.",
+                    f"Drop it or rename it, and run the same command again:    DROP INDEX CONCURRENTLY {name};",
+                )
+
+    def _forget_unapplied(self, run: Run, conn: Connection) -> None:
+        for name in map(index_name, self.info.concurrent_indexes):
+            statement = f"DROP INDEX CONCURRENTLY IF EXISTS {name}"
+            concurrently.run(run.database, statement, tries=self._settings(run).lock_tries)
+        with run.writing(conn):
+            steps.forget(conn, self.change, Phase.EXPAND, self.name)
+
+    def _settings(self, run: Run) -> Settings:
+        return next(iter(run.change.settings.values()), Settings())
+
     def in_the_way(self, conn: Connection) -> tuple[Relation, ...]:
         """List the tables it would create that are there already."""
         return tuple(one for one in self.makes if inventory.table(conn, one) is not None)
 
     def _retrying(self, run: Run, act: Callable[..., None], guard: revisions.Guard) -> None:
-        settings = next(iter(run.change.settings.values()), Settings())
+        settings = self._settings(run)
 
         def once() -> None:
             act(

@@ -71,10 +71,10 @@ def not_looked_at(prepared: Sequence[Prepared], coming: frozenset[Relation]) -> 
 
 
 def take_inventory(desk: Desk, run: Run, conn: Connection, facts: Facts, drifted: Inventory, *, expanded: bool) -> None:
-    """Record how expand left the tables, for verify; also where a run was killed before it could."""
+    """Record how expand left the tables it made or altered, for verify; also where a run was killed before it could."""
     kept = any("inventory" in one.undo for one in facts.steps if one.phase is Phase.EXPAND)
     if not facts.revisions or (kept and not expanded):
         return
-    tables = [made for step in revision_steps(desk, facts) for made in step.makes]
+    tables = dict.fromkeys(one for step in revision_steps(desk, facts) for one in (*step.makes, *step.alters))
     with run.writing(conn):
-        inventory.record(conn, run.change.name, facts.revisions[-1].id, tables, drifted)
+        inventory.record(conn, run.change.name, facts.revisions[-1].id, tuple(tables), drifted)

@@ -13,6 +13,7 @@ from migrator.engine import lost
 from migrator.engine.letting_go import BLOCKS, FOLLOWS, Others, not_ours
 from migrator.engine.lost import Lost
 from migrator.engine.undo import Written
+from migrator.ledger import replaced
 from migrator.model.errors import RefusedError, UsageError
 from migrator.model.names import Relation
 from migrator.model.step import Losses, Phase
@@ -50,6 +51,7 @@ def losses_of(conn: Connection, desk: Desk, facts: Facts, to: Phase | None, show
             *(_loss(conn, others, relation, show) for relation in relations),
             *(_values(conn, facts, others.written) if to is None else ()),
             *_columns(conn, others, show),
+            *(_replaced(conn, facts, show) if to is None else ()),
         )
 
 
@@ -164,6 +166,14 @@ def _values(conn: Connection, facts: Facts, written: Sequence[Written]) -> Itera
         ours = not_ours([one for one in written if one.target.relation == wanted.relation])
         number = value(conn, f"SELECT count(*) FROM {wanted.relation.sql} AS t WHERE {wanted.where} AND {ours}")
         yield Losses(target=f"{wanted.relation} {wanted.what}", foreign=int(number))
+
+
+def _replaced(conn: Connection, facts: Facts, show: int) -> Iterator[Losses]:
+    """Count the rows that hold a value which a downgrade will replace by another."""
+    for one in (narrowing for info in facts.revisions if info.id in facts.applied for narrowing in info.narrows):
+        number = replaced.count(conn, one)
+        keys = replaced.examples(conn, one, show) if number else ()
+        yield Losses(target=one.what, foreign=number, examples={"foreign": keys} if keys else {})
 
 
 def written_by(conn: Connection, desk: Desk, facts: Facts) -> list[Written]:

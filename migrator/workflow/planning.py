@@ -55,6 +55,7 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
         balances, sources = balances_of(conn, prepared, desk.database.search_path) if count else ((), ())
         with reading(conn, desk):
             of_values = hazards.of_values(conn, prepared) if count else ()
+        going_back = hazards.of_going_back(conn, facts.revisions)
         reads = tuple(read_by(conn, one.projection, desk.database.search_path) for one in prepared)
     unchecked = declared.reason and not all(one.checked for one in prepared)
     adopted = [one for one in pending if isinstance(one, AdoptRevision)]
@@ -70,6 +71,7 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
             *hazards.find(facts.server, prepared, run, edited=facts.edited, balances=balances),
             *of_values,
             *following,
+            *going_back,
         ),
         one_way=tuple(f"{one.title} cannot be undone: {one.no_way_back}" for one in runnable if one.no_way_back),
         notes=(

@@ -149,7 +149,7 @@ def _uncopy(desk: Desk, run: Run, facts: Facts, accepted: Accepted, found: Seque
 
 def _unexpand(desk: Desk, run: Run, facts: Facts, found: Sequence[Losses]) -> list[StepReport]:
     accepted = {one.target: one.foreign for one in found}
-    begun = {one.name for one in facts.steps if one.phase is Phase.EXPAND and one.origin == "adopted"}
+    begun = {one.name for one in facts.steps if one.phase is Phase.EXPAND}
     back = [one for one in reversed(expand_steps(desk, facts)) if one.name in facts.applied or one.name in begun]
     done = [take_back(replace(step, accepted=accepted), run) for step in back]
     with run.database.connect() as conn, run.writing(conn):
