@@ -6,6 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support.photos import done as photos_done_with
+from tests.support.photos import expanded as expanded_photos
+from tests.support.photos import in_use as photos_of_phase_2
+from tests.support.photos import moved as moved_photos
 from tests.support.studio import captioned_too, expanded, guided, moved, with_application
 
 Copies = Callable[[str, Callable[[str], object]], str]
@@ -44,3 +48,27 @@ def done(database_from: Copies) -> Callable[[], str]:
 def captioned(database_from: Copies) -> Callable[[], str]:
     """Give copies of the database after the change with all four sources, proven there."""
     return lambda: database_from("output_type_tables with captions", captioned_too)
+
+
+@pytest.fixture
+def photos(database_from: Copies) -> Callable[[], str]:
+    """Give copies of the photo library with the empty columns of Phase 2."""
+    return lambda: database_from("phase_2_jobs expanded", expanded_photos)
+
+
+@pytest.fixture
+def photos_in_use(database_from: Copies) -> Callable[[], str]:
+    """Give copies of the photo library in which the application of Phase 2 worked for a while."""
+    return lambda: database_from("phase_2_jobs in use", photos_of_phase_2)
+
+
+@pytest.fixture
+def photos_moved(database_from: Copies) -> Callable[[], str]:
+    """Give copies of the photo library of Phase 1 with payloads of every kind, after its rows were moved."""
+    return lambda: database_from("phase_2_jobs moved", moved_photos)
+
+
+@pytest.fixture
+def photos_done(database_from: Copies) -> Callable[[], str]:
+    """Give copies of the photo library in use after the whole change, proven there."""
+    return lambda: database_from("phase_2_jobs done", photos_done_with)

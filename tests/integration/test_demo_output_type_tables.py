@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import subprocess
 from argparse import Namespace
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -27,7 +26,7 @@ from migrator.demo.output_type_tables import (
     planted,
     planted_new,
 )
-from migrator.servers import find_dump
+from tests.support.schemas import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -219,20 +218,6 @@ def alembic(*x_arguments: str, revisions: Path = REVISIONS, **attributes: Any) -
 def by_hand(url: str, *x_arguments: str, **options: Any) -> Config:
     """Configure Alembic for the change and the database at the address."""
     return alembic(f"change={CHANGE}", f"url={url}", *x_arguments, **options)
-
-
-def schema(url: str) -> str:
-    """Return the schema as SQL, without the version table and what differs from dump to dump."""
-    with psycopg.connect(url) as conn:
-        major = conn.info.server_version // 10_000
-    dumped = subprocess.run(
-        [find_dump(major), "--schema-only", "--exclude-schema=migrator", url],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    lines = dumped.stdout.splitlines()
-    return "\n".join(line for line in lines if not line.startswith((r"\restrict", r"\unrestrict")))
 
 
 @contextmanager
