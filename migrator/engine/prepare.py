@@ -74,7 +74,6 @@ def prepare(
     filling: frozenset[Relation] = frozenset(),
     adopting: frozenset[Relation] = frozenset(),
     blind: bool = False,
-    expanding: bool = False,
     coming: Sequence[Projection] | None = None,
 ) -> Prepared:
     """Compile a backfill against the database as it is; `shapes` are tables that are still to be made.
@@ -84,7 +83,6 @@ def prepare(
     `filling` names targets of this change whose rows are still to come, so that no foreign key to them is judged; but
     for `coming`, the Projections of earlier backfills over what they will still bring, by which it is.
     `blind` to the Ledger, and to the rows of a target that this role may not read, all is still to come.
-    While a change is `expanding`, a column that its target lacks may be still to come.
     Raises ConfigurationError M111 for a missing source, and what `compile_backfill` raises.
     """
     ledger = not blind and install.version(conn) is not None
@@ -93,25 +91,22 @@ def prepare(
     source, live = found[read], found.get(relation)
     declared = (shapes or {}).get(relation)
     wanted = declared if relation in adopting else None
-    if wanted is None and live is not None and expanding:
-        wanted = _with_columns_to_come(live, backfill)
     whole = wanted is None or live is None or set(wanted.names) <= set(live.names)
     shape = wanted or live or declared
     recorded = backfills.recorded(conn, change.name, backfill.name) if ledger else None
     stored = ledger and parameters.are_stored(conn, change.name, change.arguments)
     catalog, target = catalog_of(conn), shape or unchecked(backfill, relation)
-    instead = inplace.instead_of(target, source, catalog.type_exists) if backfill.in_place else {}
+    as_it_will_be = ((shapes or {}).get(read) if read in adopting else None) or source
+    instead = {} if as_it_will_be is source else inplace.instead_of(as_it_will_be, source, catalog.type_exists)
     subject = Subject(
         backfill=backfill,
-        source=replace(target, estimated_rows=source.estimated_rows, bytes=source.bytes)
-        if backfill.in_place
-        else source,
+        source=replace(as_it_will_be, estimated_rows=source.estimated_rows, bytes=source.bytes),
         target=target,
         target_exists=live is not None and whole and not (blind and "select" not in inventory.rights(conn, relation)),
         doubts=keys.doubts(conn, source, backfill.keys),
         arguments=change.arguments,
         stored_for=change.name if stored else None,
-        reads=inplace.as_before(target, backfill, recorded, instead) if backfill.in_place else "",
+        reads=inplace.as_before(as_it_will_be, backfill, recorded if backfill.in_place else None, instead),
         recorded=recorded.id if recorded else None,
         grouped=recorded.id if recorded and backfill.group and winners.are_kept(conn, recorded.id) else None,
         moved=moved_rows(conn, change, backfill, search_path=search_path, shapes=shapes or {}, ledger=ledger),
@@ -129,13 +124,6 @@ def prepare(
         provenances=ours,
         checked=declared is not None or (live is not None and wanted is None),
     )
-
-
-def _with_columns_to_come(live: Table, backfill: Backfill) -> Table | None:
-    """Add the columns that a revision must be about to make, as text; None where none is missing."""
-    missing = [name for name in backfill.columns if live.column(name) is None]
-    to_come = tuple(TableColumn(name=name, type=_TEXT, collates=DEFAULT_COLLATION) for name in missing)
-    return replace(live, columns=live.columns + to_come) if missing else None
 
 
 def _besides_raising(conn: Connection, projection: Projection, recorded: Recorded | None) -> Projection:

@@ -36,8 +36,10 @@ def pace(*, at_most: Parameter | int, open: Sql) -> Pace:
     Raises ConfigurationError M110 for a number that is none, and for a query that is none.
     """
     places = all(isinstance(one, Given) for _, one in open.places) if isinstance(open, Sql) else False
-    number = isinstance(at_most, int) or (at_most.kind is int and at_most.default is not None)
-    if not number or isinstance(at_most, bool) or not places:
+    number = isinstance(at_most, int) and not isinstance(at_most, bool)
+    if isinstance(at_most, Parameter):
+        number = at_most.kind is int and at_most.default is not None
+    if not number or not places:
         raise ConfigurationError(
             "M110",
             "pace() was given no number and query.",

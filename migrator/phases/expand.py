@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,16 @@ class RunRevision:
         except MigratorError:
             return ()
         return ddl.columns_dropped(back)
+
+    @property
+    def alters(self) -> tuple[Relation, ...]:
+        """The tables in use that it may alter."""
+        return revisions.tables_locked(self._sql)
+
+    @property
+    def alters_types(self) -> bool:
+        """Whether a type in use gets other words, and with it any table."""
+        return re.search(r"\bALTER\s+TYPE\b", self._sql, re.IGNORECASE) is not None
 
     @property
     def no_way_back(self) -> str:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from migrator.database.connect import Connection
 from migrator.engine import inventory
-from migrator.engine.projection.purity import words
 from migrator.ledger.run import Listen, Run
-from migrator.model.backfill import Backfill
 from migrator.model.errors import UsageError
-from migrator.model.expressions import Sql
 from migrator.model.step import Hazard, Phase, Report, State, StepReport
 from migrator.phases.backfill import CopyRows
 from migrator.phases.catchup import CatchUpRows
 from migrator.phases.verify import Proof, record
 from migrator.workflow.adoption import fitted
-from migrator.workflow.change_steps import comparison, declared_for, prepared_for
+from migrator.workflow.change_steps import comparison, declared_for, names_read, prepared_for
 from migrator.workflow.desk import Desk
 from migrator.workflow.expanding import (
     is_blocked,
@@ -88,16 +84,10 @@ def _foresee(desk: Desk, to: Phase, *, scratch: bool) -> Declared:
         if to is Phase.EXPAND:
             return declared
         made = {relation.name for step in pending for relation in step.makes}
-        judged = tuple(one for one in desk.change.backfills if not _reads(one, made))
+        judged = tuple(one for one in desk.change.backfills if names_read(one).isdisjoint(made))
         with reading(conn, desk):
             prepared_for(conn, desk, facts, declared, adopting=to_be_brought_over(fit), only=judged)
     return declared
-
-
-def _reads(backfill: Backfill, tables: Collection[str]) -> bool:
-    """Say whether a definition may read one of these tables, so that it cannot be judged before they are there."""
-    texts = [part.text for part in backfill.parts() if isinstance(part, Sql)]
-    return not {backfill.source, *(word for text in texts for word in words(text))}.isdisjoint(tables)
 
 
 def _expand(desk: Desk, run: Run, facts: Facts, declared: Declared) -> list[StepReport]:

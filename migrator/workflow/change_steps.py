@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from migrator.database.connect import Connection
-from migrator.database.inventory import find
 from migrator.engine.prepare import Prepared, prepare, target_relation
+from migrator.engine.projection.purity import words
 from migrator.ledger.run import Step
 from migrator.model.backfill import Backfill
-from migrator.model.names import Relation, first_schema
+from migrator.model.errors import ConfigurationError
+from migrator.model.expressions import Sql
+from migrator.model.names import Relation
 from migrator.model.step import Phase
 from migrator.phases.backfill import CopyRows
+from migrator.phases.expand import RunRevision
 from migrator.phases.verify import CompareRows
 from migrator.workflow.desk import Desk
 from migrator.workflow.expanding import pending_steps
 from migrator.workflow.facts import Facts
 from migrator.workflow.scratch import Declared, declare
+
+UNKNOWN: Final = frozenset({"M111", "M113", "M114"})  # a table, a column, a name in a fragment
 
 
 def declared_for(desk: Desk, facts: Facts) -> Declared:
@@ -38,9 +44,9 @@ def prepared_for(
 ) -> tuple[Prepared, ...]:
     """Prepare the definitions of a change, or `only` some; targets in `adopting` are judged as they will be.
 
-    One whose source is still to be made is left out.
+    One that reads what a revision has still to make, and cannot be judged without it, is left out.
     """
-    path, later = desk.database.search_path, sources_to_be_made(conn, desk, facts)
+    path, pending = desk.database.search_path, pending_steps(desk, facts)
     filling = frozenset(
         target_relation(conn, one, path)
         for one in desk.change.backfills
@@ -48,34 +54,41 @@ def prepared_for(
     )
     made: list[Prepared] = []
     for one in desk.change.backfills if only is None else only:
-        if one in later:
+        try:
+            prepared = prepare(
+                conn,
+                desk.change,
+                one,
+                search_path=path,
+                shapes=declared.shapes,
+                filling=filling,
+                adopting=adopting | frozenset(declared.altered),
+                blind=blind,
+                coming=None if blind or only is not None else [earlier.counted.still_to_come for earlier in made],
+            )
+        except ConfigurationError as error:
+            if error.id not in UNKNOWN or not touches(one, pending, declared):
+                raise
             continue
-        prepared = prepare(
-            conn,
-            desk.change,
-            one,
-            search_path=path,
-            shapes=declared.shapes,
-            filling=filling,
-            adopting=adopting | frozenset(declared.altered),
-            blind=blind,
-            expanding=len(facts.applied) < len(facts.revisions),
-            coming=None if blind or only is not None else [earlier.counted.still_to_come for earlier in made],
-        )
         made.append(prepared)
     return tuple(made)
 
 
-def sources_to_be_made(conn: Connection, desk: Desk, facts: Facts) -> tuple[Backfill, ...]:
-    """List the backfills whose source is a table that a revision has still to make."""
-    made = {relation for step in pending_steps(desk, facts) for relation in step.makes}
-    path = desk.database.search_path
-    return tuple(
-        one
-        for one in desk.change.backfills
-        if Relation.parse(one.source, default_schema=first_schema(path)) in made
-        and find(conn, one.source, path) is None
-    )
+def touches(backfill: Backfill, pending: Sequence[RunRevision], declared: Declared) -> bool:
+    """Say whether a definition may read what pending revisions make or alter, or write what nobody knows yet."""
+    if any(step.alters_types for step in pending):
+        return True
+    altered = {one.name for one in (*declared.altered, *(each for step in pending for each in step.alters))}
+    made = {one.name for step in pending for one in step.makes}
+    target = Relation.parse(backfill.target).name
+    unknown = target in altered and target not in {one.name for one in declared.shapes}
+    return unknown or not names_read(backfill).isdisjoint(made | altered)
+
+
+def names_read(backfill: Backfill) -> set[str]:
+    """List the names that a definition may mean a table by."""
+    texts = [part.text for part in backfill.parts() if isinstance(part, Sql)]
+    return {Relation.parse(backfill.source).name, *(word for text in texts for word in words(text))}
 
 
 def copies(desk: Desk, prepared: Sequence[Prepared]) -> list[Step]:

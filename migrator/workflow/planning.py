@@ -15,7 +15,7 @@ from migrator.phases.expand import RunRevision
 from migrator.phases.verify import balances_of
 from migrator.workflow.adoption import ExpandStep, fitted
 from migrator.workflow.archive_step import archive_step, foreseen
-from migrator.workflow.change_steps import comparison, copies, declared_for, prepared_for, sources_to_be_made
+from migrator.workflow.change_steps import comparison, copies, declared_for, prepared_for
 from migrator.workflow.desk import Desk
 from migrator.workflow.expanding import (
     applied_steps,
@@ -49,7 +49,8 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
             if not blind:  # to whom everything seems to be still to come, and may not look at what is there
                 pending = fitted(conn, pending_steps(desk, facts), declared, facts.steps, facts.server.major)
             prepared = prepared_for(conn, desk, facts, declared, adopting=to_be_brought_over(pending), blind=blind)
-            later = sources_to_be_made(conn, desk, facts)
+            known = {one.projection.backfill.name for one in prepared}
+            later = [one.name for one in desk.change.backfills if one.name not in known]
             putting_away = facts.state is State.VERIFIED and bool(desk.change.archive.tables)
             archive, following = foreseen(conn, desk, facts) if putting_away else (archive_step(desk), ())
         balances, sources = balances_of(conn, prepared, desk.database.search_path) if count else ((), ())
@@ -79,7 +80,7 @@ def plan(desk: Desk, *, count: bool = True, dry_run: bool = False) -> Plan:
             *((BLIND,) if blind else ()),
             *(note for one in adopted for note in one.notes),
             *not_looked_at(prepared, to_be_brought_over(pending)),
-            *(f"where the rows of {one.name} go is known when {one.source} is made" for one in later),
+            *(f"where the rows of {one} go is known after expand: it reads what a revision makes" for one in later),
             *_left_out(desk.change),
             *(note for one in prepared for note in _not_known_yet(one)),
         ),

@@ -34,7 +34,7 @@ class Declared:
     """The tables that revisions will make, by revision; `reason` says why they are not known.
 
     `whole` is everything that revisions declare whose tables are there already, wholly or in part; `altered` are the
-    targets that were there and get other columns, as they will be.
+    sources and targets that were there and get other columns, as they will be.
     """
 
     by_revision: Mapping[str, tuple[Table, ...]] = field(default_factory=dict)
@@ -82,7 +82,7 @@ def _on(desk: Desk, url: str, applied: frozenset[str], major: int) -> Declared:
     seen = _Seen()
     try:
         _stamp(scratch, [one.id for one in chain if one.id in applied])
-        before = _targets(desk, scratch)
+        before = _tables_of(desk, scratch)
         for info in chain:
             if info.id not in applied:
                 seen.by_revision[info.id] = _made_by(desk, scratch, info.id, seen)
@@ -90,19 +90,20 @@ def _on(desk: Desk, url: str, applied: frozenset[str], major: int) -> Declared:
             with scratch.connect() as conn:
                 final = anatomies(conn)
             seen.whole.update({name: _with_final(one, final) for name, one in seen.whole.items()})
-        after = _targets(desk, scratch)
+        after = _tables_of(desk, scratch)
     except MigratorError as error:
         return Declared(by_revision=seen.by_revision, whole=seen.whole, reason=error.what, refused=error)
     altered = {name: one for name, one in after.items() if name in before and _columns(one) != _columns(before[name])}
     return Declared(by_revision=seen.by_revision, whole=seen.whole, altered=altered)
 
 
-def _targets(desk: Desk, scratch: Database) -> dict[Relation, Table]:
-    """Look at those targets that are there."""
+def _tables_of(desk: Desk, scratch: Database) -> dict[Relation, Table]:
+    """Look at those sources and targets that are there."""
+    path = scratch.search_path
     with scratch.connect() as conn:
-        return inventory.tables(
-            conn, {target_relation(conn, one, scratch.search_path) for one in desk.change.backfills}
-        )
+        sources = {inventory.find(conn, one.source, path) for one in desk.change.backfills}
+        targets = {target_relation(conn, one, path) for one in desk.change.backfills}
+        return inventory.tables(conn, {one for one in sources | targets if one is not None})
 
 
 def _columns(table: Table) -> list[tuple[str, str, tuple[str, ...], bool]]:

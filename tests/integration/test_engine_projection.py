@@ -451,6 +451,14 @@ def test_a_definition_is_told_all_its_faults(database: str, tmp_path: Path) -> N
     with pytest.raises(MigratorError) as caught:
         run(make_project(tmp_path, database, ddl_up=ddl, backfills={MOVE: clock}))
     assert ("M120", True) == (caught.value.id, "now" in caught.value.what)
+    filled = {"id": 'column("id")', "note": "clock()", "needed": "constant('')"}
+    rule = definition(filled, volatile="'note'", skip="{'late': sql('{c} > now()', c=clock())}")
+    for wrong in (definition(filled), rule):
+        with pytest.raises(MigratorError, match=r"M120.*the clock"):
+            run(make_project(tmp_path, database, ddl_up=ddl, backfills={MOVE: wrong}))
+    twice = definition({"note": "constant('x')"}, source="'public.old'", target="'old'", identity="'note'")
+    with pytest.raises(MigratorError, match=r"M145.*one table"):
+        run(make_project(tmp_path, database, ddl_up=ddl, backfills={MOVE: twice}))
 
 
 def test_a_dry_run_before_expand_knows_types_of_ones_own(database: str, tmp_path: Path) -> None:

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from migrator.cli import exits
+from migrator.engine.projection.translate import DIGITS, NAMESPACE
 from migrator.model.step import Event, Phase, State
 from migrator.workflow import undoing, use_cases
 from migrator.workflow.desk import Desk
 from tests.support.projects import back, check, execute, make_project, rows_of, settle, silent, terms
 
 SOURCE = """
-CREATE TABLE "Image" ("id" text PRIMARY KEY, "thumbnailPath" text);
+CREATE TYPE "ImageStatus" AS ENUM ('INGESTED');
+CREATE TABLE "Image" ("id" text PRIMARY KEY, "thumbnailPath" text, "status" "ImageStatus" DEFAULT 'INGESTED');
 INSERT INTO "Image" SELECT 'i' || n, CASE WHEN n % 5 = 0 THEN 'there' END FROM generate_series(1, {images}) AS n;
 CREATE TABLE "Job" ("id" text PRIMARY KEY, "type" text NOT NULL, "imageId" text, "status" text NOT NULL,
     "createdAt" timestamp(3) NOT NULL)
 """
-UP = 'ALTER TABLE "Job" ADD "attempts" int NOT NULL DEFAULT 0'
-DOWN = 'ALTER TABLE "Job" DROP "attempts"'
+UP = [
+    "ALTER TYPE \"ImageStatus\" ADD VALUE IF NOT EXISTS 'STORED'",
+    'ALTER TABLE "Job" ADD "attempts" int NOT NULL DEFAULT 0; ALTER TABLE "Image" ADD "previewPath" text',
+]
+DOWN = ["SELECT 1", 'ALTER TABLE "Job" DROP "attempts"; ALTER TABLE "Image" DROP "previewPath"']
 ENQUEUE = """
 backfill = Backfill(
     source="Image", key="id", target="Job", identity="id", handed_over=True,
     skip={
-        "has one": sql('"thumbnailPath" IS NOT NULL'),
+        "has one": sql('"thumbnailPath" IS NOT NULL OR "previewPath" IS NOT NULL'),
+        "is stored": sql("status = 'STORED'"),
         "is queued": sql('EXISTS (SELECT FROM "Job" j WHERE j."imageId" = "Image".id AND j.status = \\'PENDING\\')'),
     },
     columns={
@@ -72,6 +79,9 @@ def test_no_more_are_open_than_may_be_and_a_later_run_goes_on(database: str, tmp
         report = apply(desk)
         assert rows_of(database, OPEN) <= [(5,)]
     assert (State.VERIFIED, True, ()) == (report.state, report.proven, report.waiting)
+    sized = b"".join(len(one).to_bytes(4, "big") + one for one in (b"Image", b"i1", b"THUMBNAIL"))
+    digits = "".join(DIGITS[byte % 36] for byte in hashlib.sha256(NAMESPACE + sized).digest()[:23])
+    assert [(f"mg{digits}",)] == rows_of(database, 'SELECT id FROM "Job" WHERE "imageId" = \'i1\'')
     assert [(16, 16)] == rows_of(database, 'SELECT count(*), count(DISTINCT "imageId") FROM "Job"')
     execute(database, "INSERT INTO \"Image\" VALUES ('new'); UPDATE \"Job\" SET status = 'PENDING'")
     assert [1] == [one.rows for one in apply(desk).waiting]

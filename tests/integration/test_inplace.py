@@ -35,17 +35,18 @@ SOURCE = """
 CREATE TYPE "JobStatus" AS ENUM ('PENDING', 'RUNNING', 'COMPLETED');
 CREATE TABLE "Job" (
     "id" text PRIMARY KEY, "status" text NOT NULL, "payload" text,
-    "updatedAt" timestamp(3) NOT NULL DEFAULT '2026-01-01');
+    "updatedAt" timestamp(3) NOT NULL DEFAULT '2026-01-01', "was" "JobStatus");
 INSERT INTO "Job" VALUES ('a', 'PENDING', 'x'), ('b', 'completed ', 'y'), ('c', 'DONE', NULL), ('d', 'RUNNING', 'z'),
     ('e', 'off', 'left alone');
 ALTER TABLE "Job" ENABLE ROW LEVEL SECURITY
 """
+MORE = "ALTER TYPE \"JobStatus\" ADD VALUE IF NOT EXISTS 'CANCELLED'"
 UP = 'ALTER TABLE "Job" ADD "status_new" "JobStatus", ADD "at" timestamp(3), ADD "size" int DEFAULT 0'
 DOWN = 'ALTER TABLE "Job" DROP COLUMN "status_new", DROP COLUMN "at", DROP COLUMN "size"'
 FILL = """
 backfill = Backfill(
     source="Job", key="id", target="Job",
-    skip={"switched off": sql("status = 'off'")},
+    skip={"switched off": sql("status = 'off'"), "cancelled": sql("was = 'CANCELLED'")},
     columns={
         "status_new": lookup(
             sql("upper(btrim(status))"), {"PENDING": "PENDING", "RUNNING": "RUNNING", "COMPLETED": "COMPLETED"}),
@@ -68,7 +69,8 @@ WRITTEN = [
 def filling(tmp_path: Path, url: str, **more: object) -> Desk:
     """Make the table and a project that fills three columns which its own revision adds."""
     execute(url, SOURCE)
-    return make_project(tmp_path, url, ddl_up=UP, ddl_down=DOWN, backfills={"fill": FILL}, **more)
+    downs = ["SELECT 1", DOWN]
+    return make_project(tmp_path, url, ddl_up=[MORE, UP], ddl_down=downs, backfills={"fill": FILL}, **more)
 
 
 def apply(desk: Desk) -> object:
@@ -263,7 +265,8 @@ def test_a_table_that_the_change_makes_is_written_in_place_as_well(database: str
         },
         foreign="fault",
     )
-    assert ("where the rows of pick go is known when new is made",) == use_cases.plan(desk).notes
+    said = "where the rows of pick go is known after expand: it reads what a revision makes"
+    assert (said,) == use_cases.plan(desk).notes
     assert apply(desk).proven
     assert [(1, "one", 3), (2, "two", 2), (3, None, 1)] == rows_of(database, "SELECT * FROM new ORDER BY id")
     execute(database, "UPDATE old SET note = 'later' WHERE id = 1")

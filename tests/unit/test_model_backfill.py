@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from migrator.model import Backfill, File, column, constant, elsewhere, missing, param, sql
+from migrator.model import Backfill, File, column, constant, elsewhere, missing, pace, param, sql
 from migrator.model.change import Change, Settings
 from migrator.model.errors import ConfigurationError
 from migrator.model.parameters import Arguments, Mapping
@@ -131,3 +131,48 @@ def test_arguments_are_digested_in_order_of_name() -> None:
     """The order in which arguments were given does not matter."""
     one = Arguments(scalars={"b": 1, "a": "x"})
     assert ["a='x'", "b=1"] == one.digest_lines()
+
+
+def in_place(**more: object) -> Backfill:
+    """Make a definition that writes where it reads."""
+    return Backfill(**{"source": "t", "key": ("a", "b"), "target": "t", "columns": {"c": constant(1)}, **more})
+
+
+def test_in_place_the_identity_is_the_key() -> None:
+    """Neither is written, nothing merges, and no digest of another definition changes by it."""
+    assert ("a", "b") == in_place().identities
+    assert in_place() == in_place(identity=("a", "b"))
+    assert "handed_over" not in in_place().facts()
+    assert digest(in_place()) != digest(in_place(handed_over=True))
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"identity": "c"}, "the identity is the key"),
+        ({"columns": {"a": constant(1), "c": constant(1)}}, "columns names a, the key"),
+        ({"merge": "c"}, "nothing to merge with"),
+        ({"pace": 3}, "pace is none"),
+    ],
+)
+def test_what_cannot_be_in_place_is_refused(more: dict[str, object], said: str) -> None:
+    """Each contradiction is named."""
+    with pytest.raises(ConfigurationError, match=f"M110.*{said}"):
+        in_place(**more)
+
+
+def test_a_pace_is_no_part_of_the_definition() -> None:
+    """Its parameters are declared by it, and another number makes no other definition."""
+    slow = in_place(pace=pace(at_most=param("most", int, default=5), open=sql("SELECT {n}", n=param("n", int))))
+    assert {"most", "n"} == set(slow.parameters())
+    assert {} == slow.parameters(pacing=False)
+    assert digest(slow) == digest(in_place())
+    assert slow.pace is not None
+    assert (5, 7) == (slow.pace.cap(Arguments()), slow.pace.cap(Arguments(scalars={"most": 7})))
+
+
+@pytest.mark.parametrize("at_most", ["5", True, param("most", int), param("most", default="5")])
+def test_a_pace_wants_a_number(at_most: object) -> None:
+    """A parameter without a default, or of another type, is none."""
+    with pytest.raises(ConfigurationError, match="M110 pace"):
+        pace(at_most=at_most, open=sql("SELECT 1"))  # type: ignore[arg-type]

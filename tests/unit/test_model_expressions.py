@@ -13,6 +13,7 @@ from migrator.model import (
     column,
     constant,
     defaulted,
+    derived_text,
     derived_uuid,
     discarded,
     elsewhere,
@@ -157,3 +158,13 @@ def test_missing_takes_several_parameters_in_order() -> None:
     assert () == missing("why").unless
     assert (given(one),) == missing("why", unless=one).unless
     assert (given(one), given(other, by="ip")) == missing("why", unless=(one, given(other, by="ip"))).unless
+
+
+def test_a_derived_text_is_neither_too_short_nor_longer_than_its_digest() -> None:
+    """Short ids could meet; a digest has 32 bytes."""
+    assert 23 == derived_text().length
+    for length in (11, 33):
+        with pytest.raises(ConfigurationError, match="M110"):
+            derived_text(length=length)
+    assert "DerivedUuid()" == repr(derived_uuid())
+    assert derived_uuid(salt="a") != derived_uuid()
