@@ -80,11 +80,6 @@ class RunRevision:
         return ddl.columns_dropped(back)
 
     @property
-    def alters(self) -> tuple[Relation, ...]:
-        """The tables in use that it may alter."""
-        return revisions.tables_locked(self._sql)
-
-    @property
     def alters_types(self) -> bool:
         """Whether a type in use gets other words, and with it any table."""
         return re.search(r"\bALTER\s+TYPE\b", self._sql, re.IGNORECASE) is not None
