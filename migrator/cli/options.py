@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -68,6 +69,22 @@ QuarantineLimit = Annotated[
 ]
 
 
+Cohort = Annotated[
+    str | None,
+    _option(
+        "--cohort",
+        metavar="SHARE",
+        help="Only the rows of this share of all cohorts. Example: --cohort 10%",
+    ),
+]
+CohortFile = Annotated[
+    Path | None,
+    _option(
+        "--cohort-file",
+        metavar="FILE",
+        help="Only the rows of the cohorts in a file, one per line. Example: --cohort-file testers.txt",
+    ),
+]
 _ANNOTATIONS: Final[dict[str, tuple[Any, Any]]] = {
     "config": (
         Annotated[

@@ -33,13 +33,16 @@ MISFITS: Final = {
 class Counted:
     """One backfill to be balanced; without `recorded` nothing was ever moved, and the Projection foretells.
 
-    `raising` are rows for which the definition's SQL raises; the Projection leaves them out.
+    `raising` are rows for which the definition's SQL raises; the Projection leaves them out. `only` is a condition on
+    source rows where a part of them is balanced, `held` the same on quarantined ones.
     """
 
     projection: Projection
     recorded: Recorded | None = None
     provenances: tuple[str, ...] = ()
     raising: tuple[Blame, ...] = ()
+    only: str = "true"
+    held: str = "true"
 
     @property
     def keyset(self) -> Keyset:
@@ -100,9 +103,9 @@ def _tables(together: Sequence[Counted]) -> str:
     first = together[0].keyset
     names = dict.fromkeys(name for one in together for name in one.key_names)
     keys = ", ".join(f"{first.alias}.{name}" for name in names)
-    ctes = [f"src AS MATERIALIZED (SELECT {keys} FROM {first.relation} AS {first.alias})"]
+    ctes = [f"src AS MATERIALIZED (SELECT {keys} FROM {first.relation} AS {first.alias} WHERE {together[0].only})"]
     for n, one in enumerate(together):
-        ctes += [_projected(n, one), *([] if one.recorded is None else [_held(n, one.recorded)]), _joined(n, one)]
+        ctes += [_projected(n, one), *([] if one.recorded is None else [_held(n, one, one.recorded)]), _joined(n, one)]
     return "WITH " + ",\n".join([*ctes, f"s AS ({_over_all(together)})"])
 
 
@@ -115,8 +118,9 @@ def _projected(n: int, counted: Counted) -> str:
     return f"p{n} AS MATERIALIZED (SELECT {keys}, {quote(CODE)}::int AS code{every} FROM ({select}) AS whole)"
 
 
-def _held(n: int, recorded: Recorded) -> str:
-    return f"q{n} AS (SELECT source_key, reason, status FROM migrator.quarantine WHERE backfill = {recorded.id})"
+def _held(n: int, counted: Counted, recorded: Recorded) -> str:
+    where = f"backfill = {recorded.id} AND {counted.held}"
+    return f"q{n} AS (SELECT source_key, reason, status FROM migrator.quarantine WHERE {where})"
 
 
 def _joined(n: int, counted: Counted) -> str:

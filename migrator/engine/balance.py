@@ -63,7 +63,7 @@ def all_sound(conn: Connection, together: Sequence[Counted]) -> list[Counted]:
 def balance_source(conn: Connection, together: Sequence[Counted]) -> tuple[tuple[Balance, ...], SourceBalance]:
     """Balance the backfills of one source, and the source; the caller's transaction gives the one snapshot."""
     begun = time.monotonic()
-    source_rows = together[0].keyset.count(conn)
+    source_rows = together[0].keyset.count(conn, together[0].only)
     found = rows(conn, counts_sql(together))
     seconds = time.monotonic() - begun
     by_place = [[_line(row) for row in found if row[0] == "b" and row[1] == n] for n in range(len(together))]
@@ -159,7 +159,7 @@ def _flags(conn: Connection, counted: Counted) -> dict[str, int]:
     found = rows(
         conn,
         f"SELECT d.marks[marked.mark], sum(marked.number)::bigint FROM (SELECT definition, mark, count(*) AS number"
-        f" FROM {recorded.provenance}, unnest(marks) AS mark WHERE kind = 'moved' GROUP BY 1, 2) AS marked"
+        f" FROM {recorded.provenance} AS known, unnest(marks) AS mark WHERE kind = 'moved' GROUP BY 1, 2) AS marked"
         f" JOIN migrator.definition d ON d.backfill = {recorded.id} AND d.number = marked.definition"
         " GROUP BY 1 ORDER BY 1",
     )

@@ -89,7 +89,9 @@ class Compare:
         if not self._projection.backfill.handed_over:
             return 0
         with transaction(conn, read_only=True, search_path=self.search_path):
-            return int(value(conn, f"SELECT count(*) FROM {self.writing.recorded.provenance} WHERE kind = 'moved'"))
+            return int(
+                value(conn, f"SELECT count(*) FROM {self.writing.recorded.provenance} AS known WHERE kind = 'moved'")
+            )
 
     def _ranges(self, conn: Connection) -> Iterator[tuple[Key | None, Key | None]]:
         with transaction(conn, read_only=True, search_path=self.search_path):

@@ -61,6 +61,7 @@ class Copy:
     writing: Writing
     settings: Settings
     pacing: Pacing | None = None
+    part: bool = False  # of the source: its rows are found behind, and no Ranges are planned for the whole
     stop: Event = field(default_factory=Event)
     full: Event = field(default_factory=Event)  # whether the copy ended because there was no room for more
 
@@ -78,10 +79,11 @@ class Copy:
     def _run(self) -> Iterator[Counts]:
         with self._line() as line:
             self._rank(line, whole=True)
-            self._plan(line)
             self._forget_deleted(line)
-            yield from self._ranges(line)
-            yield from self._drain(line)
+            if not self.part:
+                self._plan(line)
+                yield from self._ranges(line)
+                yield from self._drain(line)
             waiting: int | None = None
             for _ in range(PASSES):
                 held = self._dangling(line)

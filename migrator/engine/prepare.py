@@ -40,11 +40,19 @@ class Prepared:
     recorded: Recorded | None
     provenances: tuple[str, ...]
     checked: bool = True
+    only: str = "true"  # which source rows are looked at, and which of those in quarantine
+    held: str = "true"
 
     @property
     def counted(self) -> Counted:
         """What the Balance asks for."""
-        return Counted(projection=self.projection, recorded=self.recorded, provenances=self.provenances)
+        return Counted(
+            projection=self.projection,
+            recorded=self.recorded,
+            provenances=self.provenances,
+            only=self.only,
+            held=self.held,
+        )
 
     def writing(self, run: int = 0) -> Writing:
         """Give what copy and compare ask for."""

@@ -87,9 +87,9 @@ class Keyset:
         )
         return None if found is None else tuple(str(part) for part in found[0])
 
-    def count(self, conn: Connection) -> int:
-        """Count the rows of the relation."""
-        return int(value(conn, f"SELECT count(*) FROM {self.relation} AS {self.alias}"))
+    def count(self, conn: Connection, where: str = "true") -> int:
+        """Count the rows of the relation under a condition."""
+        return int(value(conn, f"SELECT count(*) FROM {self.relation} AS {self.alias} WHERE {where}"))
 
 
 def plan_ranges(conn: Connection, keyset: Keyset, size: int) -> list[Bounds]:

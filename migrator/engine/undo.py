@@ -190,7 +190,7 @@ class Undo:
 
     def _sql(self, position: Key | None, filled: tuple[str, ...], size: int) -> str:
         """Write the statement of a batch: target rows and their provenance go together, or stay together."""
-        written, provenance = self.written, self.written.recorded.provenance
+        written = self.written
         keys = ", ".join(f"s{n}" for n in range(1, len(written.keys) + 1))
         same_key = " AND ".join(f"v.s{n} = b.s{n}" for n in range(1, len(written.keys) + 1))
         ours = "true" if self.lose_changed else written.unchanged("b", "t")
@@ -199,7 +199,7 @@ class Undo:
         back = self._restored(filled, ours)
         parts = [
             *back,
-            f"forgotten AS (DELETE FROM {provenance} AS v USING b"
+            f"forgotten AS (DELETE FROM {written.recorded.table} AS v USING b"
             f" WHERE {same_key} AND {self._is_done(restored=bool(back))})",
         ]
         if not written.in_place:

@@ -19,15 +19,22 @@ Key = tuple[str, ...]
 class Recorded:
     """A backfill as recorded: its number in the Ledger and the number of the definition in force.
 
-    `compared` says for each definition it ever ran by which target columns its digests cover, in order.
+    `compared` says for each definition it ever ran by which target columns its digests cover, in order. `narrowed` is a
+    SELECT of a part of its provenance, where only that part is looked at.
     """
 
     id: int
     definition: int
     compared: Mapping[int, tuple[str, ...]]
+    narrowed: str = ""
 
     @property
     def provenance(self) -> str:
+        """Its provenance, as a FROM reads it: the table, or the part that is looked at."""
+        return self.narrowed or self.table
+
+    @property
+    def table(self) -> str:
         """The name of its provenance table."""
         return provenance.table(self.id)
 

@@ -17,3 +17,23 @@ CREATE TABLE migrator.replaced_value (
     at          timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX replaced_value_key ON migrator.replaced_value (relation, row_key);
+
+-- Cohorts that are being moved, or taken back (leaving); a cohort is what its rows have in common, such as an address.
+CREATE TABLE migrator.cohort (
+    change   text NOT NULL,
+    member   text COLLATE "C" NOT NULL,
+    moved_at timestamptz,
+    leaving  boolean NOT NULL DEFAULT false,
+    run      bigint NOT NULL REFERENCES migrator.run,
+    PRIMARY KEY (change, member)
+);
+
+-- How many cohorts there were in all sources, when last counted.
+CREATE TABLE migrator.cohort_total (
+    change text PRIMARY KEY,
+    total  bigint NOT NULL
+);
+
+-- For the application: cohorts of which every row is moved.
+CREATE VIEW migrator.cohort_member AS
+    SELECT change, member, moved_at FROM migrator.cohort WHERE moved_at IS NOT NULL;

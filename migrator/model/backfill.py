@@ -46,7 +46,7 @@ class Backfill:
     while it is not true, the change goes without this backfill.
     Where source and target are one table, rows are written *in place*: `columns` are those that are written, and the
     identity is the key. `handed_over`: what is written is an order to the application, whose row it is from then on.
-    `pace`: how many such orders may be open at once.
+    `pace`: how many such orders may be open at once. `cohort`: what rows that go together have in common.
     """
 
     source: str
@@ -64,6 +64,7 @@ class Backfill:
     only_if: Parameter | None = None
     handed_over: bool = False
     pace: Pace | None = None
+    cohort: Expression | Parameter | str | None = None
     name: str = ""
     path: str = ""
     doc: str = ""
@@ -78,6 +79,8 @@ class Backfill:
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
         if self.in_place and not self.identity:
             object.__setattr__(self, "identity", self.key)
+        if self.cohort is not None:
+            object.__setattr__(self, "cohort", as_expression(self.cohort))
         made = {name: as_expression(value) for name, value in self.columns.items()}
         object.__setattr__(self, "columns", MappingProxyType(made))
         faults = list(self._faults())
@@ -182,6 +185,7 @@ class Backfill:
     def parts(self) -> tuple[Any, ...]:
         """List every expression and predicate of the definition, with all that is inside them."""
         tops: list[Any] = [*self.expressions.values(), *self.skip.values(), *self.quarantine.values()]
+        tops += [] if self.cohort is None else [self.cohort]
         tops += [*self.folds.values(), *(self.group.parts() if isinstance(self.group, Grouped | Paired) else ())]
         return tuple(part for top in tops for part in walk(top))
 
@@ -201,7 +205,7 @@ class Backfill:
 
     def facts(self) -> str:
         """Give the canonical text of the definition, from which its digest is made; names and places excluded."""
-        leave = {"name", "path", "doc", "columns", "pace", *(() if self.handed_over else ("handed_over",))}
+        leave = {"name", "path", "doc", "columns", "pace", "cohort", *(() if self.handed_over else ("handed_over",))}
         leave |= set() if self.group else {"group"}
         plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in leave}
         lines = [f"{name} = {dict(value) if isinstance(value, Mapping) else value!r}" for name, value in plain.items()]

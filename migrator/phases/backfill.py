@@ -6,15 +6,16 @@ import re
 import time
 from collections import Counter
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from migrator.database import inventory
 from migrator.database.connect import Connection
 from migrator.database.locks import reading_explained
-from migrator.database.session import execute, transaction
+from migrator.database.session import execute, transaction, value
 from migrator.engine import prepare as preparing
 from migrator.engine import sequences
+from migrator.engine.cohorts import Cohort
 from migrator.engine.copy import Copy, count_behind
 from migrator.engine.counts import Counts
 from migrator.engine.letting_go import Others
@@ -42,6 +43,8 @@ class CopyRows:
 
     `lose_changed`: its undo deletes rows that the application changed since; `keep_changed`: it keeps them as its own;
     `leave`: so it does with what was handed over. `others` is what else is lost when the change is undone.
+    `part` is set where only cohorts that stand in the Ledger are copied, or taken back: rows that are a cohort of their
+    own are among them in so many of the first buckets.
     """
 
     change: Change
@@ -52,6 +55,7 @@ class CopyRows:
     keep_changed: bool = False
     leave: bool = False
     others: Others = field(default_factory=Others)
+    part: int | None = None
     phase: Phase = Phase.BACKFILL
 
     @property
@@ -84,7 +88,7 @@ class CopyRows:
         """Copy what nobody accounts for yet. Raises what `Copy.run` raises, in the user's names."""
         begun = time.monotonic()
         with self._explained(f"copying {self.title}", run), run.database.connect() as conn:
-            writing = record_definition(run, conn, self.change, self.backfill, self.search_path)
+            writing = self._in_part(record_definition(run, conn, self.change, self.backfill, self.search_path))
             with transaction(conn, read_only=True, search_path=self.search_path):
                 total = writing.keyset.count(conn)
             sofar = backfills.progress(conn, writing.recorded.id)
@@ -104,10 +108,17 @@ class CopyRows:
                 return _named(done)
             with run.writing(conn):
                 sequences.catch_up(conn, writing.projection.target, self.backfill.columns)
-                steps.finish(conn, run.lease, Phase.BACKFILL, self.name)
+                if self.part is None:
+                    steps.finish(conn, run.lease, Phase.BACKFILL, self.name)
             if done.moved + done.merged >= ANALYZE_FROM:
                 self._analyze(conn, writing)
         return _named(done)
+
+    def _in_part(self, writing: Writing) -> Writing:
+        if self.part is None:
+            return writing
+        cohort = Cohort.of(self.change, writing.projection)
+        return replace(writing, projection=writing.projection.without(cohort.known(self.change.name, self.part)))
 
     def _copy(self, run: Run, writing: Writing) -> Copy:
         pace = self.backfill.pace
@@ -117,6 +128,7 @@ class CopyRows:
             writing=writing,
             settings=self.change.settings_of(self.backfill),
             pacing=None if pace is None else Pacing.of(pace, self.change),
+            part=self.part is not None,
         )
 
     def _waiting(self, run: Run, writing: Writing, copy: Copy) -> Waiting | None:
@@ -156,26 +168,46 @@ class CopyRows:
         """
         with self._explained(f"undoing {self.title}", run), run.database.connect() as conn:
             written = self.written(conn)
+            if self.part is not None and written is not None:
+                return {"removed": self._undo_part(run, conn, written, self.part)}
             if written is None:
                 with run.writing(conn):
                     self._forget(conn)
                 return {}
-            undo = Undo(
-                database=run.database,
-                lease=run.lease,
-                written=written,
-                settings=self.change.settings_of(self.backfill),
-                lose_changed=self.lose_changed and not self.leave,
-                others=self.others,
-            )
-            removed = 0
-            for batch in undo.run():
-                removed += batch
-                run.listen(Event(kind="progress", phase=self.phase, name=self.name, title=self.title, rows=removed))
+            removed = self._removed(run, written)
             with run.writing(conn):
                 self._refuse_left(run, conn, written)
                 self._forget(conn)
         return {"put back" if self.backfill.in_place else "removed": removed}
+
+    def _removed(self, run: Run, written: Written) -> int:
+        undo = Undo(
+            database=run.database,
+            lease=run.lease,
+            written=written,
+            settings=self.change.settings_of(self.backfill),
+            lose_changed=self.lose_changed and not self.leave,
+            others=self.others,
+        )
+        removed = 0
+        for batch in undo.run():
+            removed += batch
+            run.listen(Event(kind="progress", phase=self.phase, name=self.name, title=self.title, rows=removed))
+        return removed
+
+    def _undo_part(self, run: Run, conn: Connection, written: Written, upto: int) -> int:
+        """Delete the rows of the cohorts that are taken back, and forget what became of their source rows."""
+        with transaction(conn, read_only=True, search_path=self.search_path):
+            prepared = prepare(conn, self.change, self.backfill, search_path=self.search_path)
+        cohort = Cohort.of(self.change, prepared.projection)
+        condition = cohort.leaving(self.change.name, upto)
+        part = replace(written, recorded=cohort.known_of(written.recorded, condition))
+        removed = self._removed(run, part)
+        with run.writing(conn):
+            self._refuse_left(run, conn, part)
+            cohort.forget(conn, written.recorded, condition)
+            steps.reopen(conn, run.lease, Phase.BACKFILL, self.name)
+        return removed
 
     def written(self, conn: Connection) -> Written | None:
         """Say what this backfill wrote, as the Ledger has it; None when it never ran, or its target is gone."""
@@ -226,7 +258,7 @@ class CopyRows:
         )
 
     def _refuse_left(self, run: Run, conn: Connection, written: Written) -> None:
-        left = provenance.count(conn, written.recorded.id)
+        left = int(value(conn, f"SELECT count(*) FROM {written.recorded.provenance} AS left_over"))
         if left and written.handed_over and (self.leave or self.keep_changed):
             keys = provenance.targets(conn, written.recorded.id, len(written.identity), NAMED)
             more = "" if left <= len(keys) else f" and {left - len(keys):,} more"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -22,7 +22,7 @@ from migrator.engine.reads import Reads, read_by, writes
 from migrator.ledger import quarantine, steps
 from migrator.ledger.lease import Lease
 from migrator.ledger.run import Listen, Run
-from migrator.model.change import Change
+from migrator.model.change import Change, Foreign
 from migrator.model.names import Relation
 from migrator.model.step import Event, Phase, Preview
 from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
@@ -99,6 +99,16 @@ class CompareRows:
             ),
         )
 
+    def prove_part(self, conn: Connection, prepared: Sequence[Prepared], listen: Listen) -> Proof:
+        """Compare and balance backfills that were narrowed to a part of their rows; reads only."""
+        comparisons = tuple(
+            self._compare(conn, one, listen, foreign="count") for one in prepared if one.recorded is not None
+        )
+        part = part_of(conn, prepared, self.search_path)
+        return replace(
+            part, comparisons=comparisons, verdicts=(*(_compared(one) for one in comparisons), *part.verdicts)
+        )
+
     def apply(self, run: Run) -> dict[str, int]:
         """Prove, and record the proof."""
         with run.database.connect() as conn:
@@ -124,7 +134,9 @@ class CompareRows:
             steps.forget(conn, self.change.name, Phase.VERIFY)
         return {}
 
-    def _compare(self, conn: Connection, prepared: Prepared, listen: Listen) -> Comparison:
+    def _compare(
+        self, conn: Connection, prepared: Prepared, listen: Listen, foreign: Foreign | None = None
+    ) -> Comparison:
         backfill = prepared.projection.backfill
         done, total = 0, prepared.projection.source.estimated_rows or None
 
@@ -136,12 +148,19 @@ class CompareRows:
 
         return Compare(
             writing=prepared.writing(),
-            foreign=self.change.foreign,
+            foreign=foreign or self.change.foreign,
             provenances=prepared.provenances,
             search_path=self.search_path,
             show=self.show,
             progress=progress,
         ).run(conn)
+
+
+def part_of(conn: Connection, prepared: Sequence[Prepared], search_path: str) -> Proof:
+    """Balance backfills that were narrowed to a part of their rows, in one snapshot."""
+    balances, sources = balances_of(conn, prepared, search_path)
+    verdicts = (*(_never_ran(one) for one in prepared if one.recorded is None), *verdicts_of(balances, sources))
+    return Proof(comparisons=(), balances=balances, sources=sources, verdicts=verdicts)
 
 
 def _targets(prepared: Sequence[Prepared]) -> dict[Relation, str]:
@@ -173,9 +192,9 @@ def balances_of(
 def _balanced_together(
     conn: Connection, counted: Sequence[Counted]
 ) -> tuple[tuple[Balance, ...], tuple[SourceBalance, ...]]:
-    sources: dict[str, list[Counted]] = {}
+    sources: dict[tuple[str, str], list[Counted]] = {}
     for one in counted:
-        sources.setdefault(str(one.projection.source.relation), []).append(one)
+        sources.setdefault((str(one.projection.source.relation), one.only), []).append(one)
     found = [balancing.balance_source(conn, group) for group in sources.values()]
     by_name = {one.backfill: one for balances, _ in found for one in balances}
     return tuple(by_name[one.projection.backfill.name] for one in counted), tuple(source for _, source in found)

@@ -7,11 +7,14 @@ from dataclasses import replace
 from migrator.database.connect import Connection
 from migrator.engine import inventory
 from migrator.ledger.run import Listen, Run
+from migrator.model.backfill import Backfill
+from migrator.model.cohorts import Asked
 from migrator.model.errors import UsageError
 from migrator.model.step import Hazard, Phase, Report, State, StepReport
 from migrator.phases.backfill import CopyRows
 from migrator.phases.catchup import CatchUpRows
 from migrator.phases.verify import Proof, record
+from migrator.workflow import cohorts
 from migrator.workflow.adoption import fitted
 from migrator.workflow.change_steps import comparison, declared_for, names_read, prepared_for
 from migrator.workflow.desk import Desk
@@ -30,12 +33,19 @@ FORWARD = (Phase.EXPAND, Phase.BACKFILL, Phase.VERIFY)
 
 
 def apply(
-    desk: Desk, *, to: Phase = Phase.VERIFY, only: str | None = None, foresee: bool = False, listen: Listen
+    desk: Desk,
+    *,
+    to: Phase = Phase.VERIFY,
+    only: str | None = None,
+    foresee: bool = False,
+    asked: Asked | None = None,
+    listen: Listen,
 ) -> Report:
     """Take every Step that is not done, forward to a phase; whatever stops it, the same call goes on from there.
 
     A wrong definition and a table in the way are refused before anything is written; `foresee` also judges definitions
-    by tables that are still to be made, on a scratch server, as `plan` does.
+    by tables that are still to be made, on a scratch server, as `plan` does. Where cohorts are `asked` for, only their
+    rows are copied by backfills that have a cohort, and the rest stays pending.
     Raises RefusedError M401 while another run holds the lease, M405 while a rollback is half done.
     """
     if to not in FORWARD:
@@ -43,6 +53,8 @@ def apply(
     if only is not None and desk.change.backfill(only) is None:
         known = ", ".join(one.name for one in desk.change.backfills)
         raise UsageError("M103", f"{desk.change.name} has no backfill {only!r}.", f"It has: {known}.")
+    if asked is not None:
+        cohorts.check(desk, asked)
     with desk.explained(f"applying {desk.change.name}"):
         declared = _foresee(desk, to, scratch=foresee)
         install_ledger(desk)
@@ -55,8 +67,10 @@ def apply(
             done = _expand(desk, run, facts, declared)
             take_inventory(desk, run, conn, facts, drifted, expanded=bool(done))
             if to is not Phase.EXPAND:
-                done += _backfill(desk, run, facts, only, found)
-            if to is not Phase.VERIFY or only is not None or run.waiting:
+                done += _backfill(desk, run, conn, facts, only, found, asked)
+            if asked is not None and to is Phase.VERIFY and not run.waiting:
+                report = _part_verified(desk, run, conn, done, asked)
+            elif to is not Phase.VERIFY or only is not None or run.waiting:
                 report = report_of(desk, "apply", facts_of(conn, desk), done)
             elif not done and facts.state is State.VERIFIED:
                 report = report_of(desk, "apply", facts, [])
@@ -102,13 +116,37 @@ def _expand(desk: Desk, run: Run, facts: Facts, declared: Declared) -> list[Step
     return done
 
 
-def _backfill(desk: Desk, run: Run, facts: Facts, only: str | None, found: list[Hazard]) -> list[StepReport]:
-    """Take the copies; what the smoke test of a target finds is added to `found` before its first row moves."""
+def _backfill(
+    desk: Desk,
+    run: Run,
+    conn: Connection,
+    facts: Facts,
+    only: str | None,
+    found: list[Hazard],
+    asked: Asked | None,
+) -> list[StepReport]:
+    """Take the copies; what the smoke test of a target finds is added to `found` before its first row moves.
+
+    Cohorts are noted before, and noted as moved afterwards; once there are some, a run of the whole notes all of them.
+    """
+    noted = asked or (cohorts.EVERY if cohorts.known(desk, conn) else None)
+    if noted is not None:
+        cohorts.ask(desk, run, noted)
+    done = _copied(desk, run, facts, only, found, asked)
+    if noted is not None:
+        cohorts.settle(desk, run, noted)
+    return done
+
+
+def _copied(
+    desk: Desk, run: Run, facts: Facts, only: str | None, found: list[Hazard], asked: Asked | None
+) -> list[StepReport]:
     done = []
     for backfill in desk.change.backfills:
         if only is not None and backfill.name != only:
             continue
-        step = CopyRows(change=desk.change, backfill=backfill, search_path=desk.database.search_path)
+        part = None if asked is None or backfill.cohort is None else asked.upto or 0
+        step = CopyRows(change=desk.change, backfill=backfill, search_path=desk.database.search_path, part=part)
         found += step.smoke(run)
         report = take(step, run)
         if report.detail or not facts.done(Phase.BACKFILL, backfill.name):
@@ -124,7 +162,7 @@ def _verified(desk: Desk, run: Run, conn: Connection, done: list[StepReport], be
         done = [*done, *caught_up]
         proof = step.prove(conn, run.listen)
         if any(one.counts.get("pending") for one in proof.comparisons):  # they read what was just brought up to date
-            done += _backfill(desk, run, facts_of(conn, desk, run=run.lease.run), None, [])
+            done += _copied(desk, run, facts_of(conn, desk, run=run.lease.run), None, [], None)
             proof = step.prove(conn, run.listen)
     with run.writing(conn):
         record(conn, run.lease, desk.change, proof)
@@ -134,6 +172,15 @@ def _verified(desk: Desk, run: Run, conn: Connection, done: list[StepReport], be
         seconds = sum(one.seconds for one in proof.comparisons)
         done = [*done, StepReport(phase=step.phase, name=step.name, title=step.title, rows=compared, seconds=seconds)]
     return proof_report(desk, "apply", facts, done, proof, ())
+
+
+def _part_verified(desk: Desk, run: Run, conn: Connection, done: list[StepReport], asked: Asked) -> Report:
+    """Prove the rows asked for, bringing those up to date that changed since; the proof is not recorded."""
+    proof = cohorts.prove(desk, conn, asked, run.listen)
+    if caught_up := _catch_up(desk, run, proof):
+        done = [*done, *caught_up]
+        proof = cohorts.prove(desk, conn, asked, run.listen)
+    return proof_report(desk, "apply", facts_of(conn, desk), done, proof, (cohorts.only(asked),))
 
 
 def _catch_up(desk: Desk, run: Run, proof: Proof) -> list[StepReport]:

@@ -46,13 +46,18 @@ def losses_of(conn: Connection, desk: Desk, facts: Facts, to: Phase | None, show
         return ()
     with reading(conn, desk):
         others = others_of(conn, desk, facts, drops=to is None)
-        relations = dict.fromkeys([*others.dropped, *(one.target.relation for one in others.written)])
         return (
-            *(_loss(conn, others, relation, show) for relation in relations),
+            *losses_among(conn, others, show),
             *(_values(conn, facts, others.written) if to is None else ()),
             *_columns(conn, others, show),
             *(_replaced(conn, facts, show) if to is None else ()),
         )
+
+
+def losses_among(conn: Connection, others: Others, show: int) -> tuple[Losses, ...]:
+    """Count the rows that are lost together, by target."""
+    relations = dict.fromkeys([*others.dropped, *(one.target.relation for one in others.written)])
+    return tuple(_loss(conn, others, relation, show) for relation in relations)
 
 
 def others_of(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from migrator.database import inventory
 from migrator.database.connect import Connection
 from migrator.database.session import one
+from migrator.ledger import cohorts
+from migrator.ledger.cohorts import Cohorts
 from migrator.model.step import ChangeStatus, State
 from migrator.project import Project
 from migrator.workflow.desk import Desk, open_desk
@@ -33,6 +35,7 @@ def status(
 def _status(desk: Desk) -> ChangeStatus:
     with desk.explained("reading the status"), desk.database.connect() as conn, reading(conn, desk):
         facts = gather(conn, desk)
+        moved = cohorts.summary(conn, desk.change.name) if facts.ledger is not None else None
         copied, total, held, since = _counts(conn, desk) if facts.ledger is not None else (0, None, 0, None)
     return ChangeStatus(
         change=desk.change.name,
@@ -42,9 +45,18 @@ def _status(desk: Desk) -> ChangeStatus:
         total=total,
         quarantined=held,
         holder=f"{facts.holder[0]}: {facts.holder[1]}" if facts.holder else None,
-        reasons=_reasons(facts, held),
+        reasons=(*_reasons(facts, held), *_cohorts(moved)),
         next=_NEXT[facts.state].format(desk.change.name),
     )
+
+
+def _cohorts(found: Cohorts | None) -> tuple[str, ...]:
+    """Say how many cohorts are moved."""
+    if found is None or not found.known:
+        return ()
+    share = f" ({found.moved / found.total:.2%} of {found.total:,})" if found.total else ""
+    under_way = f", {found.known - found.moved:,} under way" if found.known > found.moved else ""
+    return (f"cohorts: {found.moved:,} moved{share}{under_way}",)
 
 
 def _counts(conn: Connection, desk: Desk) -> tuple[int, int | None, int, str | None]:

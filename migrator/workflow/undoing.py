@@ -10,7 +10,7 @@ from migrator.database.connect import Connection
 from migrator.database.session import rows, value
 from migrator.engine.letting_go import not_ours
 from migrator.engine.prepare import target_relation
-from migrator.ledger import consumers, parameters, steps
+from migrator.ledger import cohorts, consumers, parameters, steps
 from migrator.ledger.run import Listen, Run
 from migrator.model.errors import UsageError
 from migrator.model.names import Relation
@@ -113,6 +113,8 @@ def _begin(run: Run, going: list[Phase], accepted: Accepted) -> None:
     said = {"keep_new": accepted.keep_new, "lose": dict(accepted.lose or {})}
     with run.database.connect() as conn, run.writing(conn):
         steps.begin_undo(conn, run.lease, going, said)
+        if Phase.BACKFILL in going:
+            cohorts.leave(conn, run.change.name)
 
 
 def _unverify(desk: Desk, run: Run, facts: Facts) -> list[StepReport]:
@@ -142,6 +144,7 @@ def _uncopy(desk: Desk, run: Run, facts: Facts, accepted: Accepted, found: Seque
         )
         done.append(take_back(step, run))
     with run.database.connect() as conn, run.writing(conn):
+        cohorts.forget(conn, desk.change.name)
         parameters.forget(conn, desk.change.name)
         steps.forget(conn, desk.change.name, Phase.BACKFILL)
     return done

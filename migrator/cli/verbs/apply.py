@@ -5,11 +5,13 @@ from typing import Annotated
 import typer
 
 from migrator.cli import exits
-from migrator.cli.options import BatchRows, ChangeName, LockTimeout, QuarantineLimit, To, Workers
+from migrator.cli.options import BatchRows, ChangeName, Cohort, CohortFile, LockTimeout, QuarantineLimit, To, Workers
 from migrator.cli.progress import listening
 from migrator.cli.run import Run
 from migrator.cli.shell import application
 from migrator.cli.verb import verb
+from migrator.model.cohorts import asked
+from migrator.model.errors import UsageError
 from migrator.model.step import Phase
 
 app = application()
@@ -39,6 +41,8 @@ def apply(
     workers: Workers = None,
     lock_timeout: LockTimeout = None,
     quarantine_limit: QuarantineLimit = None,
+    cohort: Cohort = None,
+    cohort_file: CohortFile = None,
 ) -> int:
     """Take every step that is not done: expand, copy, verify. A second run finds nothing to do.
 
@@ -49,6 +53,7 @@ def apply(
     from migrator.cli.render.report import report as report_screen
     from migrator.workflow import use_cases
 
+    part = asked(cohort, cohort_file)
     desk = run.desk(
         change,
         batch_rows=batch_rows,
@@ -56,11 +61,13 @@ def apply(
         lock_timeout=lock_timeout,
         quarantine_limit=quarantine_limit,
     )
+    if dry_run and part is not None:
+        raise UsageError("M156", "--dry-run and a cohort were both given.", "A dry run foretells the whole: give one.")
     if dry_run:
         foretold = use_cases.plan(desk, dry_run=True)
         run.show(foretold, plan_screen)
         return exits.of_plan(foretold)
     with listening(run) as listen:
-        report = use_cases.apply(desk, to=to or Phase.VERIFY, foresee=True, listen=listen)
+        report = use_cases.apply(desk, to=to or Phase.VERIFY, foresee=True, asked=part, listen=listen)
     run.show(report, report_screen)
     return exits.of_report(report)

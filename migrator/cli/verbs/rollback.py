@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from migrator.cli import exits
-from migrator.cli.options import ChangeName, Yes
+from migrator.cli.options import ChangeName, Cohort, CohortFile, Yes
 from migrator.cli.progress import listening
 from migrator.cli.run import Run
 from migrator.cli.shell import application
 from migrator.cli.verb import tell, verb
-from migrator.model.errors import RefusedError
+from migrator.model.cohorts import asked
+from migrator.model.errors import RefusedError, UsageError
 from migrator.model.step import Losses, Phase
 
 app = application()
@@ -57,6 +58,8 @@ def rollback(
     show: Annotated[
         int, typer.Option("--show", metavar="N", min=1, help="Name so many keys of each kind. Example: --show 100")
     ] = 5,
+    cohort: Cohort = None,
+    cohort_file: CohortFile = None,
     yes: Yes = False,
 ) -> int:
     """Undo what was done, and only that: first what would be lost is counted.
@@ -65,17 +68,22 @@ def rollback(
     loss by name with --lose; without either it is refused (exit code 5), and nothing is changed.
     """
     from migrator.cli.render.report import report as screen
-    from migrator.workflow import undoing
+    from migrator.workflow import cohorts, undoing
 
-    desk = run.desk(change)
-    found = undoing.losses(desk, to=to, show=show)
+    part, desk = asked(cohort, cohort_file), run.desk(change)
+    if part is not None and to is not None:
+        raise UsageError("M156", "--to and a cohort were both given.", "A cohort is taken back alone: leave --to out.")
+    found = undoing.losses(desk, to=to, show=show) if part is None else cohorts.losses(desk, part, show=show)
     asks = run.may_ask and not yes and (keep_new or _is_covered(found, lose or ()))
     if asks and not _confirmed(run, desk.change.name, found, keep_new=keep_new):
         run.say(["Nothing was changed."])
         return exits.REFUSED
     try:
         with listening(run) as listen:
-            report = undoing.rollback(desk, to=to, keep_new=keep_new, lose=lose or (), show=show, listen=listen)
+            if part is None:
+                report = undoing.rollback(desk, to=to, keep_new=keep_new, lose=lose or (), show=show, listen=listen)
+            else:
+                report = cohorts.rollback(desk, part, keep_new=keep_new, lose=lose or (), show=show, listen=listen)
     except RefusedError as refusal:
         tell(run, refusal, losses=found)
         return refusal.exit_code

@@ -5,11 +5,12 @@ from typing import Annotated
 import typer
 
 from migrator.cli import exits
-from migrator.cli.options import ChangeName
+from migrator.cli.options import ChangeName, Cohort, CohortFile
 from migrator.cli.progress import listening
 from migrator.cli.run import Run
 from migrator.cli.shell import application
 from migrator.cli.verb import verb
+from migrator.model.cohorts import asked
 
 app = application()
 
@@ -41,6 +42,8 @@ def verify(
             ' Example: --accept "index orders_at of orders"',
         ),
     ] = None,
+    cohort: Cohort = None,
+    cohort_file: CohortFile = None,
 ) -> int:
     """Prove every row: source and target compared column by column, in both directions.
 
@@ -48,10 +51,13 @@ def verify(
     when not everything is proven.
     """
     from migrator.cli.render.report import report as screen
-    from migrator.workflow import use_cases
+    from migrator.workflow import cohorts, use_cases
 
-    desk = run.desk(change)
+    part, desk = asked(cohort, cohort_file), run.desk(change)
     with listening(run) as listen:
-        report = use_cases.verify(desk, show=show, accept=accept or (), listen=listen)
+        if part is None:
+            report = use_cases.verify(desk, show=show, accept=accept or (), listen=listen)
+        else:
+            report = cohorts.verify(desk, part, show=show, listen=listen)
     run.show(report, screen)
     return exits.of_report(report)

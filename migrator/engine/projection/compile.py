@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from migrator.engine.projection import grouping, judge, purity
@@ -72,6 +72,7 @@ class _Compiler:
         self._fold()
         types = self._describe(pieces)
         self.faults.raise_if_any()
+        self._describe_cohort()
         casts = self._casts(pieces, types)
         self.faults.raise_if_any()
         return self._assemble(pieces, casts)
@@ -258,9 +259,22 @@ class _Compiler:
         try:
             return self._types([text])[0]
         except MigratorError as error:
-            what = label if label.startswith("rule ") else f'column "{label}"'
+            what = label if label.startswith(("rule ", "the cohort")) else f'column "{label}"'
             self.faults.add("M114", f"{what}: {error.what}", error.cure or "Mend the expression.")
             return _NOTHING
+
+    def _describe_cohort(self) -> None:
+        """Ask whether the cohort is SQL that the server takes; what it may read is looked at where it is used."""
+        if self.backfill.cohort is None:
+            return
+        alone = replace(self.translator, steps=[], _shared={}, _rule_marks={})
+        try:
+            text = alone.value(ex.as_expression(self.backfill.cohort)).sql
+        except ConfigurationError as error:
+            self.faults.add(error.id, f"the cohort: {error.what}", error.cure)
+        else:
+            if not alone.steps:
+                self._describe_one("the cohort", text)
 
     def _casts(self, pieces: Mapping[str, Piece], types: Mapping[str, TypeOf]) -> dict[str, Cast]:
         casts: dict[str, Cast] = {}
