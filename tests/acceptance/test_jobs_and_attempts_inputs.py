@@ -143,11 +143,24 @@ def key_of(url: str) -> str | None:
 
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
+# The edges of UTF-8: NUL, too long, surrogates, beyond the last character, cut off.
+EDGES = (
+    "00", "7f80", "c080", "c1bf", "c280", "dfbf", "e08080", "e09fbf", "e0a080", "ecbfbf", "ed9fbf", "eda080", "edbfbf",
+    "ee8080", "efbfbf", "f0808080", "f08fbfbf", "f0908080", "f3bfbfbf", "f48fbfbf", "f4908080", "f5808080", "ff",
+    "e282", "f09f98", "c2",
+)  # fmt: skip
+
+
+def escaped(octets: bytes) -> str:
+    """Write octets as percent escapes."""
+    return "".join(f"%{one:02x}" for one in octets)
+
+
 escapes = st.lists(
     st.one_of(
         texts,
-        st.sampled_from(["%", "%%", "%4", "%zz"]),
-        st.binary(max_size=6).map(lambda b: "".join(f"%{n:02x}" for n in b)),
+        st.sampled_from(["%", "%%", "%4", "%zz", *(escaped(bytes.fromhex(one)) for one in EDGES)]),
+        st.binary(max_size=6).map(escaped),
     ),
     max_size=6,
 ).map("".join)
@@ -157,6 +170,7 @@ escapes = st.lists(
 @given(said=st.lists(escapes, min_size=1, max_size=30))
 def test_percent_escapes_are_decoded_as_python_decodes_them(connection: Any, restoration: Any, said: list[str]) -> None:
     """Every text gives a text: of valid escapes what they stand for, of all others the text itself."""
+    said += [escaped(bytes.fromhex(one)) for one in EDGES]
     assert [decoded(one) for one in said] == asked(connection, restoration.decoded(Sql("said")), "said", said)
 
 
