@@ -7,7 +7,6 @@ from dataclasses import replace
 from migrator.database.connect import Connection
 from migrator.engine import inventory
 from migrator.ledger.run import Listen, Run
-from migrator.model.backfill import Backfill
 from migrator.model.cohorts import Asked
 from migrator.model.errors import UsageError
 from migrator.model.step import Hazard, Phase, Report, State, StepReport
