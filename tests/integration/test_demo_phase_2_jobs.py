@@ -94,7 +94,7 @@ def test_the_application_does_what_is_planted(old: str) -> None:
         name: rows_of(old, query)[0][0] for name, query in LATER.items()
     }
     command.downgrade(by_hand(old), "0021")
-    with pytest.raises(CommandError, match="17 images are PROCESSING or STORED. Use: migrator rollback"):
+    with pytest.raises(CommandError, match=r"17 images are PROCESSING or STORED\. Use: migrator rollback"):
         command.downgrade(by_hand(old), f"{CHANGE}@base")
     execute(old, "UPDATE \"Image\" SET status = 'INGESTED'")
     command.downgrade(by_hand(old), f"{CHANGE}@base")

@@ -22,9 +22,16 @@ def _jobs_and_attempts() -> Story:
     return jobs_and_attempts.STORY
 
 
+def _phase_2_jobs() -> Story:
+    from migrator.cli.demo import phase_2_jobs
+
+    return phase_2_jobs.STORY
+
+
 STORIES: Final[dict[str, Callable[[], Story]]] = {
     "output_type_tables": _output_type_tables,
     "jobs_and_attempts": _jobs_and_attempts,
+    "phase_2_jobs": _phase_2_jobs,
 }
 
 

@@ -26,7 +26,7 @@ class Story:
     tables and says what it wrote. `before` and `after` the application has written, so many rows of
     each backfill come to each disposition. `params` are given to the change; `dismissed` is why the
     rows that wait in quarantine may stay behind. `outsider` is a role that may do everything with the old
-    tables, `outside` says who that is.
+    tables, `outside` says who that is; a story without one puts nothing away.
     """
 
     change: str
@@ -41,6 +41,6 @@ class Story:
     after: Callable[[int | None], Mapping[tuple[str, str], int]]
     digest: Callable[[Connection], str]
     tables: tuple[str, ...]
-    outsider: str
-    outside: str
     look: tuple[str, ...]
+    outsider: str = ""
+    outside: str = ""

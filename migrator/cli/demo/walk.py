@@ -28,7 +28,8 @@ class Walk(Stage):
         self._expand()
         self._copy()
         self._prove()
-        put_away(self)
+        if self.story.outsider:
+            put_away(self)
         self._go_back(before)
 
     def _introduce(self) -> None:
