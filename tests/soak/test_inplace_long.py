@@ -13,7 +13,7 @@ from migrator.model.step import Phase
 from tests.support.kills import Child
 from tests.support.projects import back, execute, make_project, rows_of, run
 
-ROWS, KILLS, ROUNDS = 4_000, 6, 3
+ROWS, KILLS, ROUNDS, WRITERS = 4_000, 4, 4, 3
 FILL = """
 backfill = Backfill(
     source="old", key="id", target="old",
@@ -23,64 +23,57 @@ backfill = Backfill(
 
 
 class Application(threading.Thread):
-    """Writes rows one after the other, written columns and others, and knows what it wrote last."""
+    """Writes every so-many-th row, one after the other by chance, and knows what it wrote last."""
 
-    def __init__(self, url: str, seed: int) -> None:
+    def __init__(self, url: str, number: int) -> None:
         """Prepare it."""
         super().__init__(daemon=True)
-        self.url, self.chance, self.done = url, random.Random(seed), threading.Event()
+        self.url, self.number, self.chance = url, number, random.Random(number)
+        self.keys = list(range(1 + number, ROWS + 1, WRITERS))
+        self.done = threading.Event()
         self.wrote: dict[int, str] = {}
-        self.deleted: set[int] = set()
 
     def run(self) -> None:
-        """Write until it is told to end."""
+        """Write until it is told to end; now and then a row goes."""
         with closing(psycopg.connect(self.url, autocommit=True)) as conn:
-            number = 0
             while not self.done.is_set():
-                number, key = number + 1, self.chance.randrange(1, ROWS + 1)
-                if key in self.deleted:
-                    continue
-                if number % 50 == 0:
+                key, value = self.chance.choice(self.keys), f"{self.number} {self.chance.random()}"
+                if self.chance.random() < 0.005:
                     conn.execute("DELETE FROM old WHERE id = %s", (key,))
-                    self.deleted.add(key)
+                    self.keys.remove(key)
                     continue
-                value = f"app {number}"
                 conn.execute("UPDATE old SET code = %s, seen = seen + 1 WHERE id = %s", (value, key))
                 self.wrote[key] = value
-
-    def end(self) -> None:
-        """Let it end."""
-        self.done.set()
-        self.join(60)
 
 
 def test_no_write_of_the_application_is_lost(database: str, tmp_path: Path) -> None:
     """After killed copies and an undo each row holds what the application wrote last, or what stood there."""
     execute(database, "CREATE TABLE old (id bigint PRIMARY KEY, code text, note text NOT NULL, seen int DEFAULT 0)")
     execute(database, f"INSERT INTO old SELECT n, 'code ' || n, 'note ' || n FROM generate_series(1, {ROWS}) AS n")
-    settings = {"batch_rows": 100, "workers": 2, "range_rows": 700}
+    settings = {"batch_rows": 500, "workers": 2, "range_rows": 1_000}
     desk = make_project(
         tmp_path, database, ddl_up="SELECT 1", ddl_down="SELECT 1", backfills={"fill": FILL}, settings=settings
     )
     chance = random.Random(11)
-    application = Application(database, 12)
-    application.start()
-    try:
-        for _ in range(ROUNDS):
-            for _ in range(KILLS):
-                with Child("apply", tmp_path, database, desk.change.name) as child:
-                    child.heard("progress backfill", chance.randrange(1, 9))
-                    child.kill()
-            run(desk)
-            back(desk, to=Phase.EXPAND, keep_new=True)
-    finally:
-        application.end()
-    assert application.wrote
-    found = {key: (code, note) for key, code, note, _ in rows_of(database, "SELECT * FROM old")}
-    assert set(found) == set(range(1, ROWS + 1)) - application.deleted
-    assert {} == {
-        key: (code, application.wrote.get(key))
-        for key, (code, _) in found.items()
-        if code != application.wrote.get(key, f"code {key}")
-    }
-    assert [(0, 0)] == rows_of(database, "SELECT count(*), count(*) FROM migrator.before_image")
+    expected = {key: f"code {key}" for key in range(1, ROWS + 1)}
+    for turn in range(ROUNDS):
+        application = [Application(database, number) for number in range(WRITERS)]
+        for one in application:
+            one.keys = [key for key in one.keys if key in expected]
+            one.start()
+        for _ in range(KILLS if turn else 0):
+            with Child("apply", tmp_path, database, desk.change.name) as child:
+                child.heard("progress backfill", chance.randrange(1, 9))
+                child.kill()
+        run(desk)
+        back(desk, to=Phase.EXPAND, keep_new=True)
+        for one in application:
+            one.done.set()
+            one.join(60)
+            assert one.wrote
+            mine = set(range(1 + one.number, ROWS + 1, WRITERS)) - set(one.keys)
+            expected = {key: said for key, said in (expected | one.wrote).items() if key not in mine}
+        found = dict(rows_of(database, "SELECT id, code FROM old"))
+        assert {} == {key: (found.get(key), said) for key, said in expected.items() if found.get(key) != said}
+        assert set(found) == set(expected)
+        assert [(0,)] == rows_of(database, "SELECT count(*) FROM migrator.before_image")
