@@ -15,6 +15,7 @@ from migrator.database.connect import Connection
 from migrator.database.session import execute, one, rows
 from migrator.engine.blame import Blame
 from migrator.engine.counts import Counts, counted
+from migrator.engine.pacing import Pacing
 from migrator.engine.ranges import Key
 from migrator.engine.statements import Writing
 from migrator.engine.work import Line, Work
@@ -26,23 +27,22 @@ SUPPRESSED: Final = "the insert is suppressed by a trigger or a rule of the targ
 UPDATE_SUPPRESSED: Final = "the update is suppressed by a trigger of the table"
 
 
-def contested_keys(conn: Connection, backfill: int) -> list[Key]:
-    """List the keys of a backfill that must be decided again."""
-    asked = "SELECT DISTINCT source_key FROM migrator.change_log WHERE backfill = %s"
-    return [tuple(str(part) for part in key) for (key,) in rows(conn, asked, (backfill,))]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
     """The draining of one backfill's contested keys."""
 
     work: Work
     writing: Writing
+    pacing: Pacing | None = None
 
     def run(self, line: Line) -> Iterator[Counts]:
-        """Decide every logged key, as often as it takes."""
+        """Decide every logged key, as often as it takes. Raises FullError where there is no room for one more row."""
+        asked = "SELECT DISTINCT source_key FROM migrator.change_log WHERE backfill = %s"
         for _ in range(ATTEMPTS + 1):
-            for key in contested_keys(line.conn, self._id):
+            keys = [tuple(str(part) for part in key) for (key,) in rows(line.conn, asked, (self._id,))]
+            for key in keys:
+                if self.pacing is not None:
+                    self.pacing.room(line.conn)
                 yield self._decide(line, key)
 
     @property

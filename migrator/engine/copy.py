@@ -19,7 +19,7 @@ from migrator.database.connect import Connection, Database
 from migrator.database.failures import Failure, SqlError
 from migrator.database.session import execute, one, rows, value
 from migrator.engine.blame import Blame, blame
-from migrator.engine.contested import LOCK_SPACE, Drain, contested_keys
+from migrator.engine.contested import LOCK_SPACE, Drain
 from migrator.engine.counts import Counts, counted
 from migrator.engine.groups import Ranking
 from migrator.engine.inplace import forget_deleted
@@ -121,9 +121,7 @@ class Copy:
         )
 
     def _drain(self, line: Line) -> Iterator[Counts]:
-        if self.pacing is not None and contested_keys(line.conn, self._id):
-            self.pacing.room(line.conn)
-        return Drain(work=self._work, writing=self.writing).run(line)
+        return Drain(work=self._work, writing=self.writing, pacing=self.pacing).run(line)
 
     def _plan(self, line: Line) -> None:
         """Cut the source into Ranges, once; a resumed copy goes on with the Ranges it finds."""
