@@ -31,7 +31,7 @@ from migrator.model.change import Change
 from migrator.model.cohorts import BUCKETS, Asked
 from migrator.model.errors import ConfigurationError, UsageError
 from migrator.model.expressions import as_expression
-from migrator.model.names import EXACTLY, literal, ours, quote
+from migrator.model.names import EXACTLY, key_text, literal, ours, quote
 
 LONGEST: Final = 2_000  # bytes of a member
 STAGED: Final = "pg_temp.migrator_cohort"
@@ -139,6 +139,12 @@ class Cohort:
         part = self.known_of(recorded, condition).provenance
         same = " AND ".join(f"known.s{n} = part.s{n}" for n in range(1, len(self.projection.keys) + 1))
         execute(conn, f"DELETE FROM {recorded.table} AS known USING {part} AS part WHERE {same}")
+        key = ", ".join(key_text(f"known.t{n}") for n in range(1, len(self.projection.identity) + 1))
+        execute(
+            conn,
+            f"DELETE FROM migrator.before_image AS kept WHERE kept.backfill = {recorded.id}"
+            f" AND NOT EXISTS (SELECT FROM {recorded.table} AS known WHERE ARRAY[{key}] = kept.target_key)",
+        )
         execute(conn, f"DELETE FROM migrator.quarantine WHERE backfill = {recorded.id} AND {self.held(condition)}")
 
     def waiting(self, writing: Writing) -> list[str]:

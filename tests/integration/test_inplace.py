@@ -10,9 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from migrator.model.cohorts import Asked
 from migrator.model.errors import RefusedError
 from migrator.model.step import Phase
-from migrator.workflow import undoing, use_cases
+from migrator.workflow import cohorts, undoing, use_cases
 from migrator.workflow.desk import Desk
 from tests.support.kills import Child
 from tests.support.projects import (
@@ -304,3 +305,24 @@ def test_killed_at_any_instant_it_goes_on_forward_and_back(database: str, tmp_pa
         else:
             back(desk)
     assert before == rows_of(database, was)
+
+
+def test_cohorts_are_written_in_place_and_taken_back_by_themselves(database: str, tmp_path: Path) -> None:
+    """A part is put back and goes again; what the application changed is kept, with nothing of ours laid over it."""
+    execute(database, "CREATE TABLE old (id bigint PRIMARY KEY, who text, note text)")
+    execute(database, "INSERT INTO old SELECT n, 'w' || n, 'n' || n FROM generate_series(1, 60) AS n")
+    made = "columns={'note': sql('upper(note)')}, cohort=sql('who')"
+    backfills = {"fill": f"backfill = Backfill(source='old', key='id', target='old', {made})"}
+    desk = make_project(tmp_path, database, ddl_up="SELECT 1", ddl_down="SELECT 1", backfills=backfills)
+    half = Asked(upto=5_000)
+    use_cases.apply(desk, asked=half, listen=silent)
+    written = [key for (key,) in rows_of(database, "SELECT id FROM old WHERE note LIKE 'N%' ORDER BY id")]
+    assert 15 < len(written) < 45
+    execute(database, f"UPDATE old SET note = 'mine' WHERE id = {written[0]}")
+    cohorts.rollback(desk, half, keep_new=True, listen=silent)
+    assert [(1, 0)] == rows_of(
+        database, "SELECT count(*) FILTER (WHERE note = 'mine'), count(*) FILTER (WHERE note LIKE 'N%') FROM old"
+    )
+    assert [(0,)] == rows_of(database, "SELECT count(*) FROM migrator.before_image")
+    assert apply(desk).proven
+    assert [("MINE",)] == rows_of(database, f"SELECT note FROM old WHERE id = {written[0]}")
