@@ -64,11 +64,11 @@ def count(conn: Connection, backfill: int) -> int:
     return int(value(conn, f"SELECT count(*) FROM {table(backfill)}"))
 
 
-def targets(conn: Connection, backfill: int, width: int, limit: int) -> list[str]:
-    """Name the first target rows of a backfill by their identity, of so many columns."""
+def targets(conn: Connection, provenance: str, width: int, limit: int) -> list[str]:
+    """Name the first target rows of a provenance table, or of a part of one, by their identity of so many columns."""
     names = [f"t{number}" for number in range(1, width + 1)]
     texts = ", ".join(f"{one}::text" for one in names)
-    asked = f"SELECT concat_ws(', ', {texts}) FROM {table(backfill)} ORDER BY {', '.join(names)} LIMIT {limit}"
+    asked = f"SELECT concat_ws(', ', {texts}) FROM {provenance} AS known ORDER BY {', '.join(names)} LIMIT {limit}"
     return [str(key) for (key,) in rows(conn, asked)]
 
 

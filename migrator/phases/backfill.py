@@ -260,7 +260,7 @@ class CopyRows:
     def _refuse_left(self, run: Run, conn: Connection, written: Written) -> None:
         left = int(value(conn, f"SELECT count(*) FROM {written.recorded.provenance} AS left_over"))
         if left and written.handed_over and (self.leave or self.keep_changed):
-            keys = provenance.targets(conn, written.recorded.id, len(written.identity), NAMED)
+            keys = provenance.targets(conn, written.recorded.provenance, len(written.identity), NAMED)
             more = "" if left <= len(keys) else f" and {left - len(keys):,} more"
             rows = f"{left:,} row{'' if left == 1 else 's'} of {self.backfill.target}"
             run.said.append(f"left with the application: {rows} ({', '.join(keys)}{more})")
