@@ -54,24 +54,32 @@ def _refuse_chains(conn: Connection, projection: Projection, grouping: Grouping)
     """Refuse pairs by which a row follows one that follows another, or follows two."""
     if not grouping.is_query:
         return
-    own, won = (", ".join(f"{letter}{n}" for n in range(1, grouping.keys + 1)) for letter in "sw")
-    texts = [
-        f"array_to_string(ARRAY[{', '.join(f'{of}::text' for of in each.split(', '))}], ', ')" for each in (own, won)
-    ]
+    numbers = range(1, grouping.keys + 1)
+    own, won, key = (", ".join(f"{letter}{n}" for n in numbers) for letter in ("s", "w", "k"))
+    named = ", ".join(f"w{n} AS k{n}" for n in numbers)
+    as_key = ", ".join(f"s{n} AS k{n}" for n in numbers)
+    ctes = (
+        f"WITH pairs AS MATERIALIZED (SELECT DISTINCT * FROM ({grouping.pairs()}) AS pairs WHERE ({own}) <> ({won})),"
+        f" wrong AS MATERIALIZED (SELECT {key} FROM (SELECT {as_key}, 1 AS follows, 0 AS wins FROM pairs"
+        f" UNION ALL SELECT {named}, 0, 1 FROM pairs) AS both_sides GROUP BY {key}"
+        " HAVING sum(follows) > 1 OR sum(follows) = 1 AND sum(wins) > 0)"
+    )
+    if not value(conn, f"{ctes} SELECT EXISTS (SELECT FROM wrong)"):
+        return
+    follows, wins = (
+        f"array_to_string(ARRAY[{', '.join(f'{letter}{n}::text' for n in numbers)}], ', ')" for letter in "sw"
+    )
     found = rows(
         conn,
-        f"WITH pairs AS MATERIALIZED (SELECT DISTINCT * FROM ({grouping.pairs()}) AS pairs WHERE ({own}) <> ({won}))"
-        f" SELECT {texts[0]} || ' follows ' || {texts[1]} FROM pairs WHERE ({own}) IN (SELECT {won} FROM pairs)"
-        f" OR ({won}) IN (SELECT {own} FROM pairs)"
-        f" OR ({own}) IN (SELECT {own} FROM pairs GROUP BY {own} HAVING count(*) > 1) ORDER BY 1 LIMIT {EXAMPLES}",
+        f"{ctes} SELECT {follows} || ' follows ' || {wins} FROM pairs"
+        f" WHERE ({own}) IN (SELECT * FROM wrong) OR ({won}) IN (SELECT * FROM wrong) ORDER BY 1 LIMIT {EXAMPLES}",
     )
-    if found:
-        raise UsageError(
-            "M151",
-            f"{projection.backfill.name}: its pairs are a chain, a circle, or name two winners for a row:"
-            f" {'; '.join(str(said) for (said,) in found)}.",
-            "Let the query name for each row the one that stands for the whole group, and for that one none.",
-        )
+    raise UsageError(
+        "M151",
+        f"{projection.backfill.name}: its pairs are a chain, a circle, or name two winners for a row:"
+        f" {'; '.join(str(said) for (said,) in found)}.",
+        "Let the query name for each row the one that stands for the whole group, and for that one none.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

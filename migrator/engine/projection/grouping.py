@@ -125,11 +125,15 @@ def plan(
             pair = ours("pair")
             values += [f"{pair}.winner{n}::{one.type.name} AS {ours(f'winner{n}')}" for n, one in enumerate(keys, 1)]
             same = _same([f"{pair}.key{n}" for n in range(1, len(keys) + 1)], own)
-            join = f"LEFT JOIN {made.value(query).sql} AS {pair} ON {same}"
+            # FULL, for it is never a loop in a loop: nobody can tell the planner how many rows a query gives.
+            join = f"FULL JOIN {made.value(query).sql} AS {pair} ON {same}"
     free = f" WHERE {made.decided} IS NULL" if made.decided else ""
     steps = "\n  ".join([*made.steps, join])
+    rows = f"SELECT {', '.join(values)} FROM {made.source.relation.sql} AS {made.alias}\n  {steps}{free}"
+    if join:
+        rows = f"SELECT * FROM ({rows} OFFSET 0) AS rows WHERE {ours('key1')} IS NOT NULL"
     return Grouping(
-        rows=f"SELECT {', '.join(values)} FROM {made.source.relation.sql} AS {made.alias}\n  {steps}{free}",
+        rows=rows,
         keys=len(keys),
         orders=len(group.order) if isinstance(group, Grouped) else 0,
         is_query=isinstance(group, Paired),
