@@ -84,11 +84,12 @@ def _refuse_chains(conn: Connection, projection: Projection, grouping: Grouping)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """The ranking of one backfill's source. `id` is its number in the Ledger."""
+    """The ranking of one backfill's source. `id` is its number in the Ledger, `part` the provenance looked at."""
 
     projection: Projection
     grouping: Grouping
     id: int
+    part: str
 
     @classmethod
     def of(cls, writing: Writing) -> Ranking | None:
@@ -96,7 +97,8 @@ class Ranking:
         grouping = writing.projection.grouping
         if grouping is None:
             return None
-        return cls(projection=writing.projection, grouping=grouping, id=writing.recorded.id)
+        recorded = writing.recorded
+        return cls(projection=writing.projection, grouping=grouping, id=recorded.id, part=recorded.provenance)
 
     def run(self, conn: Connection, *, whole: bool) -> None:
         """Rank what was never ranked, in the open transaction; `whole` also looks at what was.
@@ -124,7 +126,7 @@ class Ranking:
         own, won = (", ".join(key_text(f"pairs.{letter}{n}") for n in self._numbers) for letter in "sw")
         return (
             f"SELECT ARRAY[{own}], ARRAY[{into}], array_to_string(ARRAY[{won}], ', ') FROM ({self._now()}) AS pairs"
-            f" JOIN {provenance.table(self.id)} AS v ON {same} WHERE {self._moved_on('pairs')} ORDER BY 1"
+            f" JOIN {self.part} AS v ON {same} WHERE {self._moved_on('pairs')} ORDER BY 1"
         )
 
     @property
