@@ -69,6 +69,13 @@ class Change:
         """Find a backfill by name."""
         return next((one for one in self.backfills if one.name == name), None)
 
+    def told(self, backfill: Backfill) -> str:
+        """Say from where to where a backfill goes, and by its name where another one goes the same way."""
+        of = "in place" if backfill.in_place else f"← {backfill.source}"
+        ways = [(one.source, one.target) for one in self.backfills]
+        name = f": {backfill.name}" if ways.count((backfill.source, backfill.target)) > 1 else ""
+        return f"{backfill.target} {of}{name}"
+
     def settings_of(self, backfill: Backfill) -> Settings:
         """Give the settings of one backfill."""
         return self.settings.get(backfill.name, Settings())

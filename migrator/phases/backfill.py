@@ -66,8 +66,7 @@ class CopyRows:
     @property
     def title(self) -> str:
         """From where to where."""
-        of = "in place" if self.backfill.in_place else f"← {self.backfill.source}"
-        return f"{self.backfill.target} {of}"
+        return self.change.told(self.backfill)
 
     def preview(self) -> Preview:
         """Give the Projection's SELECT; a copy takes row locks of its own rows only."""

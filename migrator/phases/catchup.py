@@ -32,8 +32,7 @@ class CatchUpRows:
     @property
     def title(self) -> str:
         """From where to where."""
-        of = "in place" if self.backfill.in_place else f"← {self.backfill.source}"
-        return f"{self.backfill.target} {of}, rows changed since"
+        return f"{self.change.told(self.backfill)}, rows changed since"
 
     def preview(self) -> Preview:
         """Say that it takes row locks of its own rows only."""

@@ -72,6 +72,17 @@ def test_rows_of_other_backfills_are_counted_apart():
     assert "from other backfills                        3" in shown
 
 
+def test_backfills_that_go_the_same_way_are_told_by_name():
+    """Where tables do not tell which one it is, its name stands above the Balance, in the table and in the dry run."""
+    other = replace(SETTLED, backfill="previews")
+    assert [SETTLED.backfill, other.backfill] == list(fates.names([SETTLED, other]).values())
+    assert {"video_jobs ← multitalk_jobs"} == set(fates.names([SETTLED]).values())
+    assert {"jobs in place"} == set(fates.names([replace(SETTLED, source="jobs", target="jobs")]).values())
+    assert "\npreviews\nsource multitalk_jobs" in text(balance.balances([SETTLED, other]))
+    assert "previews " in text(balance.short([SETTLED, other]))
+    assert f"{SETTLED.backfill} 10 · previews 10" in text(fates.going([SETTLED, other], [], 100))
+
+
 def test_unaccounted_rows_are_named():
     """What disagrees is named with its key, and how."""
     wrong = replace(SETTLED, unaccounted=2, examples=(Unaccounted(key=("7", "b"), why="the target row is gone"),))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from migrator.cli.demo.putting_away import put_away
 from migrator.cli.demo.stage import Stage
+from migrator.cli.render.fates import names as told
 from migrator.cli.render.words import columns, fold, number, rows
 from migrator.model.step import Phase, Report
 from migrator.model.verdict import Balance
@@ -155,7 +156,7 @@ class Walk(Stage):
 
     def _promise_fates(self, claim: str, found: Iterable[Balance], wanted: Mapping[tuple[str, str], int]) -> None:
         balances = {one.backfill: one for one in found}
-        names = {name: f"{one.target} ← {one.source}" for name, one in balances.items()}
+        names = told(tuple(balances.values()))
         wrong = [
             f"{names[name]} {disposition}: {number(count)} planted, {number(is_now)} found"
             for (name, disposition), count in wanted.items()

@@ -19,7 +19,8 @@ Line = tuple[str, str]
 def balances(given: Sequence[Balance], *, flags: bool = True, width: int = WIDTH) -> list[str]:
     """Write the Balance of every backfill, side by side with what its target holds."""
     remarks = _flags(given, width) if flags else ()
-    return list(blocks(*(_one(one, width) for one in given), remarks))
+    named = fates.names(given)
+    return list(blocks(*(_one(one, named[one.backfill], width) for one in given), remarks))
 
 
 def closed(given: Sequence[Balance], sources: Sequence[SourceBalance]) -> bool:
@@ -39,10 +40,10 @@ def short(given: Sequence[Balance], *, width: int = WIDTH) -> list[str]:
         return []
     shown = [name for name in DISPOSITIONS if name in ALWAYS or any(one.rows(name) for one in given)]
     table = [("", "source rows", *shown, "unaccounted")]
+    named = fates.names(given)
     for one in given:
         terms = (number(one.rows(name)) for name in shown)
-        name = f"{one.target} ← {one.source}"
-        table.append((name, number(one.source_rows), *terms, number(one.unaccounted)))
+        table.append((named[one.backfill], number(one.source_rows), *terms, number(one.unaccounted)))
     return columns(table, right=range(1, len(table[0])), limits={0: NAMES}, width=width)
 
 
@@ -51,8 +52,10 @@ def _flags(given: Sequence[Balance], width: int) -> list[str]:
     return ["flagged", *columns(table, right=(1,), indent="  ", width=width)] if table else []
 
 
-def _one(balance: Balance, width: int) -> Iterator[str]:
-    """Write one Balance as two columns side by side."""
+def _one(balance: Balance, name: str, width: int) -> Iterator[str]:
+    """Write one Balance as two columns side by side, under its name where its tables do not tell which it is."""
+    if name == balance.backfill:
+        yield name
     room = (width - MIDDLE) // 2
     left, right = _left(balance), _right(balance)
     for one, other in zip_longest(_fitted(left, room), _fitted(right, room), fillvalue=""):

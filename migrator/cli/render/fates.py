@@ -20,6 +20,16 @@ def by_source(balances: Iterable[Balance]) -> list[list[Balance]]:
     return list(groups.values())
 
 
+def names(balances: Sequence[Balance]) -> dict[str, str]:
+    """Name each backfill by its tables, and by its own name where another one goes the same way."""
+    ways = Counter((one.source, one.target) for one in balances)
+    told = {
+        one.backfill: f"{one.target} in place" if one.source == one.target else f"{one.target} ← {one.source}"
+        for one in balances
+    }
+    return {one.backfill: one.backfill if ways[one.source, one.target] > 1 else told[one.backfill] for one in balances}
+
+
 def going(group: Sequence[Balance], sources: Iterable[SourceBalance], width: int) -> Iterator[str]:
     """Write what will become of the rows of one source."""
     source = group[0].source
@@ -49,7 +59,8 @@ def _why(group: Sequence[Balance], disposition: str) -> str:
         if reasons:
             said += [f"{term.reason} ({number(term.rows)})" for term in reasons]
         elif found:
-            said.append(f"{one.target} {number(sum(term.rows for term in found))}")
+            alone = [other.target for other in group].count(one.target) == 1
+            said.append(f"{one.target if alone else one.backfill} {number(sum(term.rows for term in found))}")
     return " · ".join(said)
 
 
