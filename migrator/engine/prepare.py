@@ -86,8 +86,8 @@ def prepare(
 ) -> Prepared:
     """Compile a backfill against the database as it is; `shapes` are tables that are still to be made.
 
-    `adopting` names tables that are there and will be brought over to their shape; while a column of one is missing,
-    its rows are not looked at.
+    `adopting` names tables that are there and will be brought over to their shape; while a column by which its rows are
+    told apart is missing, they are not looked at.
     `filling` names targets of this change whose rows are still to come, so that no foreign key to them is judged; but
     for `coming`, the Projections of earlier backfills over what they will still bring, by which it is.
     `blind` to the Ledger, and to the rows of a target that this role may not read, all is still to come.
@@ -99,7 +99,7 @@ def prepare(
     source, live = found[read], found.get(relation)
     declared = (shapes or {}).get(relation)
     wanted = declared if relation in adopting else None
-    whole = wanted is None or live is None or set(wanted.names) <= set(live.names)
+    whole = wanted is None or live is None or _can_be_looked_at(live, wanted, backfill)
     shape = wanted or live or declared
     recorded = backfills.recorded(conn, change.name, backfill.name) if ledger else None
     stored = ledger and parameters.are_stored(conn, change.name, change.arguments)
@@ -132,6 +132,15 @@ def prepare(
         provenances=ours,
         checked=declared is not None or (live is not None and wanted is None),
     )
+
+
+def _can_be_looked_at(live: Table, coming: Table, backfill: Backfill) -> bool:
+    """Tell whether the rows of a table are told apart by columns that it has, whatever columns are still to come."""
+    needed = {*coming.names}
+    if not backfill.in_place:
+        filled = [one.columns for one in coming.uniques if set(one.columns) <= set(backfill.columns)]
+        needed = {*backfill.identities, *backfill.merges, *backfill.fills}.union(*filled)
+    return needed <= {*live.names}
 
 
 def _besides_raising(conn: Connection, projection: Projection, recorded: Recorded | None) -> Projection:

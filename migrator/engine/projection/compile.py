@@ -136,7 +136,9 @@ class _Compiler:
                 self.faults.add("M153", f'merge "{name}": {error.what}', error.cure or "Use columns of the target.")
                 continue
             column = TableColumn(name=name, type=gives, deterministic=self._is_deterministic(name))
-            self.folds.append(Fold(text=text, alias=over.alias, columns=names, gives=column))
+            said = purity.words(text)
+            used = names if target.relation.name in said else tuple(one for one in names if one in said)
+            self.folds.append(Fold(text=text, alias=over.alias, columns=used, gives=column))
         if self.folds:
             reason = f"{', '.join(self.backfill.merges)}: several rows of {target.relation} match"
             self.ambiguous = self._outcome(Outcome("quarantined", reason))
