@@ -28,10 +28,17 @@ def _phase_2_jobs() -> Story:
     return phase_2_jobs.STORY
 
 
+def _artworks_v2() -> Story:
+    from migrator.cli.demo import artworks_v2
+
+    return artworks_v2.STORY
+
+
 STORIES: Final[dict[str, Callable[[], Story]]] = {
     "output_type_tables": _output_type_tables,
     "jobs_and_attempts": _jobs_and_attempts,
     "phase_2_jobs": _phase_2_jobs,
+    "artworks_v2": _artworks_v2,
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from migrator.cli.demo.putting_away import put_away
@@ -27,6 +27,7 @@ class Walk(Stage):
         before = self.look()
         self._foresee(before)
         self._expand()
+        before = replace(before, rows=self.look().rows)  # the old application goes on writing
         self._copy()
         self._prove()
         if self.story.outsider:
