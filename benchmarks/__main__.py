@@ -1,25 +1,21 @@
-"""`python -m benchmarks [--rows N] [--pairs K] [--only copy|faults|start]`: figures as ratios, medians of pairs.
+"""`python -m benchmarks [--rows N] [--pairs K] [--only PART]`: figures as ratios, medians of pairs.
 
 The legacy table of the documented change is built with N rows. "raw" is one INSERT … SELECT with the same mapping and
 all indexes in place; "ours" is `migrator backfill` as a process of its own, with provenance, digests and checkpoints.
 "faults" is a copy of which 1 % of the rows are bad in ten ways, against a clean one of the same size (at most 200,000).
+"artworks" is artworks_v2 with its twins, orders and dirty rows (at most 500,000), and the memory it takes.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import psycopg
 
+from benchmarks.artworks import artworks
 from benchmarks.faults import faults
+from benchmarks.running import ROOT, SCRIPTS, migrator, process, timed
 from migrator.database.session import execute, transaction
 from migrator.demo.output_type_tables import build_legacy
 from migrator.engine.prepare import prepare
@@ -30,19 +26,9 @@ from migrator.workflow.desk import Desk, open_desk
 from migrator.workflow.undoing import rollback
 from migrator.workflow.use_cases import apply
 
-ROOT = Path(__file__).parents[1]
 CHANGE = "output_type_tables"
 NAME = "video_jobs_from_multitalk_jobs"
 SETTINGS = {"shared_buffers": "2GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min", "autovacuum": "off"}
-SCRIPTS = Path(sys.executable).parent
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A process that ended: its wall seconds and its peak memory in MB."""
-
-    seconds: float
-    megabytes: float
 
 
 def main() -> None:
@@ -51,7 +37,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the legacy table (default 1,000,000)")
     parser.add_argument("--pairs", type=int, default=3, help="pairs of raw and ours (default 3)")
     parser.add_argument("--workers", type=int, default=1, help="workers of the copy (default 1)")
-    parser.add_argument("--only", choices=["copy", "faults", "start"], help="run only these")
+    parser.add_argument("--only", choices=["copy", "faults", "start", "artworks"], help="run only these")
     asked = parser.parse_args()
     with Postgres.start(durable=True, settings=SETTINGS) as server:
         if asked.only in {None, "copy"}:
@@ -60,6 +46,8 @@ def main() -> None:
             faults(server, min(asked.rows, 200_000), asked.pairs)
         if asked.only in {None, "start"}:
             start_up(server)
+        if asked.only in {None, "artworks"}:
+            artworks(server, min(asked.rows, 500_000))
 
 
 def copy_against_raw(server: Postgres, rows: int, pairs: int, workers: int) -> None:
@@ -130,32 +118,6 @@ def start_up(server: Postgres) -> None:
             f"migrator {label:7} {mine * 1000:5.0f} ms   alembic {other * 1000:5.0f} ms"
             f"   ratio {mine / other:.2f} (goal {goal})"
         )
-
-
-def migrator(url: str, *words: str) -> Finished:
-    """Run the command line as a process of its own."""
-    return process([str(SCRIPTS / "migrator"), *words], url)
-
-
-def process(command: list[str], url: str) -> Finished:
-    """Run a command to its end; it must succeed."""
-    begun = time.monotonic()
-    child = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "DATABASE_URL": url}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    assert child.stderr is not None
-    said = child.stderr.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    if status != 0:
-        raise SystemExit(f"{' '.join(command)} failed: {said.decode()}")
-    return Finished(time.monotonic() - begun, usage.ru_maxrss / 1024)
-
-
-def timed(act: Callable[[], object]) -> float:
-    """Say how many seconds an act takes."""
-    begun = time.monotonic()
-    act()
-    return time.monotonic() - begun
 
 
 if __name__ == "__main__":
