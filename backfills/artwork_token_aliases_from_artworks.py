@@ -2,7 +2,7 @@
 
 from migrator.model import Backfill, column, defaulted, moved_to, sql
 
-from ._artworks import TEST_DATA, twin_of_another
+from ._artworks import COHORT, TEST_DATA, twin_of_another
 
 ARTWORK = moved_to("artworks_v2_from_artworks")
 
@@ -11,6 +11,7 @@ backfill = Backfill(
     key="id",
     target="artwork_token_aliases",
     identity="access_token",
+    cohort=COHORT,
     skip={
         **TEST_DATA,
         "it has no access token": sql("access_token IS NULL"),

@@ -19,6 +19,7 @@ from migrator.model.expressions import Flagged
 
 from ._artworks import (
     BLANK,
+    COHORT,
     NOT_COMPLETED,
     TEST_DATA,
     TEST_PLACES,
@@ -87,6 +88,7 @@ backfill = Backfill(
     target="artworks_v2",
     identity="id",
     group=paired(TWINS),
+    cohort=COHORT,
     skip={**TEST_DATA, "only_completed: neither a picture nor an order": NOT_COMPLETED},
     quarantine={"it has no access token": sql("access_token IS NULL")},
     columns={

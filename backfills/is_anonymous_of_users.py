@@ -11,6 +11,7 @@ backfill = Backfill(
     source="users",
     key="id",
     target="users",
+    cohort=sql("lower(btrim(email))"),
     skip={"it is said already": sql("{said} IS NOT NULL", said=SAID)},
     columns={"is_anonymous": constant(value=False)},
 )

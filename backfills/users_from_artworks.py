@@ -6,7 +6,7 @@ registering or by the new library, is taken as he is.
 
 from migrator.model import Backfill, column, constant, derived_uuid, grouped, param, sql
 
-from ._artworks import BLANK, FOLDED, TEST_DATA
+from ._artworks import BLANK, COHORT, FOLDED, TEST_DATA
 
 CREATE_USERS = param(
     "create_users", bool, default=True, help="false where users belong to the sign-up of auth.users: none is made"
@@ -19,6 +19,7 @@ backfill = Backfill(
     identity="id",
     group=grouped(by=sql(FOLDED), order=("created_at", "id")),
     merge={"email": sql("lower(btrim(email))")},
+    cohort=COHORT,
     skip={
         "users are made by sign-up alone": sql("NOT {create}", create=CREATE_USERS),
         "no e-mail address": BLANK,

@@ -12,26 +12,32 @@ CHANGE = "artworks_v2"
 
 
 def artworks(server: Postgres, rows: int) -> None:
-    """Apply, verify and undo the change at a tenth of the rows and at all of them."""
+    """Measure the change at a tenth of the rows and at all of them."""
     for number in (rows // 10, rows):
-        database = f"artworks_{number}"
-        with psycopg.connect(server.url(), autocommit=True) as conn:
-            conn.execute(f"CREATE DATABASE {database}".encode())
-        url = server.url(database)
-        with psycopg.connect(url) as conn:
-            build_legacy(conn, rows=number)
-        found = planted(rows=number)
-        print(
-            f"artworks {number:,} rows: {found.twins:,} twins, {found.orders:,} orders,"
-            f" {found.dirty / number:.1%} dirty, {sum(found.tests.values()) / number:.0%} tests"
-        )
-        told("apply --to backfill", migrator(url, "apply", CHANGE, "--to", "backfill"), number)
-        migrator(url, "quarantine", "dismiss", CHANGE, "--all", "--note", "benchmark")
-        told("verify", migrator(url, "verify", CHANGE), number)
-        told("rollback", migrator(url, "rollback", CHANGE), number)
+        measure(server, number)
+
+
+def measure(server: Postgres, rows: int) -> None:
+    """Copy, prove and undo the change in a database of its own."""
+    database = f"artworks_{rows}"
+    with psycopg.connect(server.url(), autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {database}".encode())
+    url = server.url(database)
+    with psycopg.connect(url) as conn:
+        build_legacy(conn, rows=rows)
+    found = planted(rows=rows)
+    print(
+        f"artworks {rows:,} rows: {found.twins:,} twins, {found.orders:,} orders,"
+        f" {found.dirty / rows:.1%} dirty, {sum(found.tests.values()) / rows:.0%} tests"
+    )
+    told("apply --to backfill", migrator(url, "apply", CHANGE, "--to", "backfill"), rows)
+    migrator(url, "quarantine", "dismiss", CHANGE, "--all", "--note", "benchmark")
+    told("verify", migrator(url, "verify", CHANGE), rows)
+    told("rollback", migrator(url, "rollback", CHANGE), rows)
 
 
 def told(what: str, taken: Finished, rows: int) -> None:
     """Say how long an act took, how many source rows of artworks that is in a second, and its peak memory."""
     speed = f"{rows / taken.seconds:10,.0f} rows/s"
-    print(f"  {what:<22} {taken.seconds:8.1f} s {speed}   peak memory of the client {taken.megabytes:.0f} MB")
+    memory = f"peak memory of the client {taken.megabytes:.0f} MB"
+    print(f"  {what:<22} {taken.seconds:8.1f} s {speed}   {memory}", flush=True)

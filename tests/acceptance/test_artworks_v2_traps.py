@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,9 +17,10 @@ from migrator.database.connect import Database
 from migrator.database.renames import of_table
 from migrator.demo.artworks_v2 import digest, fates, planted
 from migrator.demo.artworks_v2.fates import ALIASES, ARTWORKS, FLAGGED, NO_TOKEN, ON_FAL, SENTINEL, SMALL, USERS_MADE
+from migrator.model.cohorts import Asked
 from migrator.model.names import Relation
 from migrator.model.step import State
-from migrator.workflow import use_cases
+from migrator.workflow import cohorts, use_cases
 from tests.support import guide_004
 from tests.support.databases import Databases
 from tests.support.guide_004 import FOR_UPSCALING, run_phase_2
@@ -386,6 +388,31 @@ def test_a_t21_deleting_a_user_deletes_no_artwork_and_no_order(done: Callable[[]
     execute(url, "DELETE FROM users WHERE email = 'berta.0@mail.example'")
     assert [(None,)] == rows_of(url, f"SELECT user_id FROM artworks_v2 WHERE id = {key(10)}")
     assert orders == scalar(url, "SELECT count(*) FROM orders")
+
+
+def test_a_t21_a_user_who_leaves_after_the_copy_is_told_and_his_customers_are_moved_anew(
+    done: Callable[[], str], tmp_path: Path
+) -> None:
+    """What became of him is no success: named row by row, until the cohort of his address is taken back and moved."""
+    url = done()
+    execute(url, "DELETE FROM users WHERE email IN ('Ana.0@mail.example', 'berta.0@mail.example')")
+    desk = desk_on(url)
+    found = {one.backfill: dict(one.counts) for one in use_cases.apply(desk, listen=silent).comparisons if one.counts}
+    assert {"altered": 2} == found[ARTWORKS]
+    assert {"lost": 2} == found[USERS_MADE]  # both rows of Ana's upload were merged into her
+
+    file = tmp_path / "left.txt"
+    file.write_text("ana.0@mail.example\n gift.0@MAIL.example\n", encoding="utf-8")
+    asked = Asked(file=file)
+    lose = [one.sentence for one in cohorts.losses(desk, asked) if one.rows]
+    assert ["2 rows of artworks_v2"] == lose
+    cohorts.rollback(desk, asked, lose=lose, listen=silent)
+    report = use_cases.apply(desk, listen=silent)
+    assert (State.VERIFIED, True) == (report.state, report.proven)
+    owners = "SELECT email, is_anonymous FROM users JOIN artworks_v2 AS made ON user_id = users.id WHERE made.id IN"
+    assert [("ana.0@mail.example", True), ("gift.0@mail.example", False)] == rows_of(
+        url, f"{owners} ({key(8)}, {key(10)}) ORDER BY 1"
+    )
 
 
 def test_a_t22_functions_go_with_the_table(done: Callable[[], str]) -> None:

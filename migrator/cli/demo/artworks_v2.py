@@ -84,6 +84,7 @@ STORY = Story(
     after=_after,
     digest=legacy.digest,
     tables=legacy.LEGACY_TABLES,
+    share="10%",
     look=(
         "backfills/artworks_v2_from_artworks.py        the mapping: facts, and no loop",
         "revisions/versions/0034_artwork_functions.py  functions that go with the table when it is renamed",

@@ -26,7 +26,8 @@ class Story:
     tables and says what it wrote. `before` and `after` the application has written, so many rows of
     each backfill come to each disposition. `params` are given to the change; `dismissed` is why the
     rows that wait in quarantine may stay behind. `outsider` is a role that may do everything with the old
-    tables, `outside` says who that is; a story without one puts nothing away.
+    tables, `outside` says who that is; a story without one puts nothing away. `share` of the cohorts go ahead of
+    the others, where it has some.
     """
 
     change: str
@@ -44,3 +45,4 @@ class Story:
     look: tuple[str, ...]
     outsider: str = ""
     outside: str = ""
+    share: str = ""

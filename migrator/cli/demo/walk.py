@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from migrator.cli.demo.part_by_part import go_ahead
 from migrator.cli.demo.putting_away import put_away
 from migrator.cli.demo.stage import Stage
 from migrator.cli.render.fates import names as told
@@ -28,6 +29,8 @@ class Walk(Stage):
         self._foresee(before)
         self._expand()
         before = replace(before, rows=self.look().rows)  # the old application goes on writing
+        if self.story.share:
+            go_ahead(self)
         self._copy()
         self._prove()
         if self.story.outsider:
