@@ -53,6 +53,7 @@ def test_without_a_name_every_story_is_told():
     """The demo tells them all, each in a database of its own."""
     told = stories.find(None)
     assert list(stories.STORIES) == [one.change for one in told]
+    assert len({one.database for one in told}) == len(told)  # they share a server
     assert len({one.database for one in told}) == len(told)
 
 

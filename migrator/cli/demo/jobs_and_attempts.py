@@ -70,7 +70,7 @@ def _after(count: int | None) -> Fates:
 
 STORY = Story(
     change="jobs_and_attempts",
-    database="photos",
+    database="restorations",
     about="A page restores old photos, and keeps one picture for each; its users are subjects of logins.",
     params={"identity_map": str(legacy.identity_map()), "stale_after": "24 hours"},
     dismissed="nobody knows them any more",

@@ -68,7 +68,7 @@ def _file(name: str) -> str:
 
 STORY = Story(
     change="phase_2_jobs",
-    database="photos",
+    database="library",
     about="A photo library has a queue of jobs, and nothing that runs them. Phase 2 brings a runner and two assets.",
     params={
         "repair_stored": "true",
