@@ -6,8 +6,10 @@ What several columns share (named rules, the derived id) is computed once in a l
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
 
 from migrator.engine.projection.pieces import Fault, Mark, Piece
 from migrator.model import expressions as ex
@@ -186,13 +188,14 @@ class Translator:
     def _given(self, wanted: ex.Given) -> Piece:
         name = wanted.parameter.name
         if name in self.arguments.files:
-            return Piece(self._looked_up(name, self._lines(name, self.arguments.files[name]), wanted.by))
+            content = self.arguments.files[name]
+            return Piece(self._looked_up(name, lambda: self._lines(name, content), wanted.by))
         value = self.arguments.scalars.get(name, wanted.parameter.default)
         if value is not None and wanted.parameter.kind is Keyed:
-            return Piece(self._looked_up(name, _rows_of(str(value)), wanted.by))
+            return Piece(self._looked_up(name, lambda: _rows_of(str(value)), wanted.by))
         return Piece("NULL", exact=True) if value is None else Piece(literal(value))
 
-    def _looked_up(self, name: str, lines: str, by: ex.Expression | None) -> str:
+    def _looked_up(self, name: str, lines: Callable[[], str], by: ex.Expression | None) -> str:
         if by is None and len(self.keys) != 1:
             raise ConfigurationError(
                 "M106",
@@ -203,7 +206,7 @@ class Translator:
         if (name, looked_up) not in self._shared:
             alias = quote(f"~migrator file{len(self.steps)}")
             self.steps.append(
-                f"LEFT JOIN {lines} AS {alias}({ours('key')}, {ours('value')})"
+                f"LEFT JOIN {lines()} AS {alias}({ours('key')}, {ours('value')})"
                 f" ON {alias}.{ours('key')} = ({looked_up})::text {EXACTLY}"
             )
             self._shared[name, looked_up] = f"{alias}.{ours('value')}"
@@ -213,8 +216,7 @@ class Translator:
         if self.stored_for is not None:
             where = f"change = {literal(self.stored_for)} AND parameter = {literal(name)}"
             return f"(SELECT key, value FROM migrator.parameter_line WHERE {where})"
-        keys, values = zip(*content.rows, strict=True) if content.rows else ((), ())
-        return f"(SELECT * FROM unnest({text_array(keys)}, {text_array(values)}) AS lines(key, value))"
+        return _inline(content)
 
     def _lookup(self, of: Piece, words: tuple[tuple[str | None, str | None], ...]) -> Piece:
         word = f"(({of.sql})::text {EXACTLY})"
@@ -359,6 +361,19 @@ class Translator:
 def first(tests: list[tuple[str, int]]) -> str:
     """Write a CASE that gives the code of the first condition that is true."""
     return f"CASE {' '.join(f'WHEN {when} THEN {code}' for when, code in tests)} END" if tests else "NULL::int"
+
+
+@lru_cache(maxsize=2)  # asked for many times while a definition is compiled, and long
+def _inline(content: Mapping) -> str:
+    """Write the lines of a file as rows, each column as one constant: a million of them is no expression to parse."""
+    columns = [_array_of(row[place] for row in content.rows) for place in (0, 1)]
+    return f"(SELECT * FROM unnest({', '.join(columns)}) AS lines(key, value))"
+
+
+def _array_of(texts: Iterable[str]) -> str:
+    quoted = (one.replace("\\", "\\\\").replace('"', '\\"') for one in texts)
+    elements = ", ".join(f'"{one}"' for one in quoted)
+    return f"{literal('{' + elements + '}')}::text[]"
 
 
 def _rows_of(table: str) -> str:
