@@ -26,16 +26,18 @@ EXAMPLES: Final = 3
 
 
 def look_at(conn: Connection, projection: Projection) -> None:
-    """Try the groups of a source, in the open transaction.
+    """Try the groups of a source that were never ranked, in the open transaction.
 
     Raises UsageError M151 for pairs that are a chain, a circle or ambiguous, M152 where the group's SQL raises.
     """
-    if projection.grouping is None:
+    if projection.grouping is None or projection.grouping.recorded is not None:
         return
     try:
         with conn.transaction():
-            value(conn, f"SELECT count(*) FROM ({projection.grouping.pairs()}) AS pairs WHERE s1 IS NOT NULL")
-            _refuse_chains(conn, projection, projection.grouping)
+            if projection.grouping.is_query:
+                _refuse_chains(conn, projection, projection.grouping)
+            else:
+                value(conn, f"SELECT count(w1) FROM ({projection.grouping.pairs()}) AS pairs")
     except SqlError as error:
         if not is_row_fault(error):
             raise
@@ -205,7 +207,7 @@ class Ranking:
         return bool(
             value(
                 conn,
-                f"SELECT EXISTS (SELECT FROM ({self.grouping.rows}) AS r"
+                f"SELECT EXISTS (SELECT FROM ({self.grouping.free}) AS r"
                 f" WHERE NOT EXISTS (SELECT FROM {self._table} AS kept WHERE {same}))",
             )
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from migrator.database import inventory
 from migrator.database.connect import Connection
-from migrator.engine import groups, inplace, keys
+from migrator.engine import inplace, keys
 from migrator.engine.accounts import Counted
 from migrator.engine.moved import moved_rows
 from migrator.engine.projection.awaited import Awaited
@@ -122,8 +122,6 @@ def prepare(
         awaited={} if coming is None else _awaited(conn, shape, coming, filling, shapes or {}),
     )
     projection = compile_backfill(subject, catalog)
-    if subject.grouped is None:
-        groups.look_at(conn, projection)
     ours = tuple(provenance.of_target(conn, backfill.target)) if ledger and live is not None else ()
     return Prepared(
         change=change,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from migrator.database.connect import Connection
+from migrator.engine import groups
 from migrator.engine.prepare import Prepared, prepare, target_relation
 from migrator.engine.projection.purity import words
 from migrator.ledger.run import Step
@@ -22,7 +23,7 @@ from migrator.workflow.expanding import pending_steps
 from migrator.workflow.facts import Facts
 from migrator.workflow.scratch import Declared, declare
 
-UNKNOWN: Final = frozenset({"M111", "M113", "M114"})  # a table, a column, a name in a fragment
+UNKNOWN: Final = frozenset({"M111", "M113", "M114", "M150"})  # a table, a column, a name in a fragment or a group
 
 
 def declared_for(desk: Desk, facts: Facts) -> Declared:
@@ -70,6 +71,7 @@ def prepared_for(
             if error.id not in UNKNOWN or not touches(one, pending, declared):
                 raise
             continue
+        groups.look_at(conn, prepared.projection)
         made.append(prepared)
     return tuple(made)
 

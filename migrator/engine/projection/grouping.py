@@ -25,10 +25,11 @@ _GROUP, _LEAD, _HELD, _RANKED = ours("group"), ours("lead"), ours("held"), ours(
 class Grouping:
     """The groups of one backfill. `rows` is the SELECT of the rows that no rule takes, with what ranks them.
 
-    `recorded` is the backfill's number in the Ledger, once its groups stand there.
+    `free` is that of their keys alone. `recorded` is the backfill's number in the Ledger, once its groups stand there.
     """
 
     rows: str
+    free: str
     keys: int
     orders: int
     is_query: bool
@@ -114,6 +115,7 @@ def plan(
     Raises what translating the group's expressions raises.
     """
     made = translator()
+    ruled = list(made.steps)
     own = [made.key(one.name) for one in keys]
     values = [f"{value} AS {ours(f'key{n}')}" for n, value in enumerate(own, 1)]
     join = ""
@@ -134,6 +136,9 @@ def plan(
         rows = f"SELECT * FROM ({rows} OFFSET 0) AS rows WHERE {ours('key1')} IS NOT NULL"
     return Grouping(
         rows=rows,
+        free=f"SELECT {', '.join(values[: len(keys)])} FROM {made.source.relation.sql} AS {made.alias}\n  "
+        + "\n  ".join(ruled)
+        + free,
         keys=len(keys),
         orders=len(group.order) if isinstance(group, Grouped) else 0,
         is_query=isinstance(group, Paired),
