@@ -64,6 +64,42 @@ def tables_locked(sql: str) -> tuple[Relation, ...]:
     return tuple(one for one in dict.fromkeys(named) if one not in made)
 
 
+LOCKS = ("SHARE UPDATE EXCLUSIVE", "SHARE", "SHARE ROW EXCLUSIVE", "ACCESS EXCLUSIVE")  # from the weakest
+_INDEXES = re.compile(
+    rf"^\s*CREATE (?:UNIQUE )?INDEX (?!CONCURRENTLY ).*?\bON (?:ONLY )?{_NAME}"
+    rf"|^\s*DROP TABLE (?:IF EXISTS )?{_NAME}",
+    _FLAGS,
+)
+_POINTED = re.compile(
+    rf"\bREFERENCES\s+{_NAME}|^\s*CREATE (?:OR REPLACE )?(?:CONSTRAINT )?TRIGGER .*?\bON {_NAME}", _FLAGS
+)
+_WEAKER = (
+    (re.compile(r"VALIDATE\s+CONSTRAINT\b|ALTER\s.*\bSET\s+STATISTICS\b|(?:RE)?SET\s*\(", _FLAGS), LOCKS[0]),
+    (re.compile(rf"ADD\s+(?:CONSTRAINT\s+{_PART}\s+)?FOREIGN\s+KEY\b|(?:EN|DIS)ABLE\s+TRIGGER\b", _FLAGS), LOCKS[2]),
+)
+
+
+def locks(sql: str) -> dict[Relation, str]:
+    """Say for each table in use the strongest lock that a script takes on it."""
+    plain, made = _COMMENTS.sub("", sql), set(tables_made(sql))
+    found = [
+        (_relation(index or dropped), LOCKS[1] if index else LOCKS[3]) for index, dropped in _INDEXES.findall(plain)
+    ]
+    found += [(_relation("".join(names)), LOCKS[2]) for names in _POINTED.findall(plain)]
+    for table, actions in _ALTERS.findall(plain):
+        found += [(_relation(table), _lock_of(action)) for action in _ACTIONS.split(actions.strip())]
+    strongest: dict[Relation, str] = {}
+    for one, lock in found:
+        if one not in made:
+            strongest[one] = max(strongest.get(one, lock), lock, key=LOCKS.index)
+    return strongest
+
+
+def _lock_of(action: str) -> str:
+    """Say what lock an action of ALTER TABLE takes: the strongest, but for a few."""
+    return next((lock for said, lock in _WEAKER if said.match(action)), LOCKS[3])
+
+
 def tables_altered(sql: str) -> tuple[Relation, ...]:
     """List the tables in use that a script alters, in the order in which it does."""
     made = set(tables_made(sql))

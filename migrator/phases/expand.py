@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from migrator.database import concurrently, ddl, inventory, revisions
 from migrator.database.columns import columns_there
@@ -24,6 +24,12 @@ from migrator.model.errors import ConfigurationError, MigratorError, RefusedErro
 from migrator.model.names import Relation
 from migrator.model.step import Event, Phase, Preview
 from migrator.model.verdict import Verdict
+
+BLOCKS: Final = {
+    "SHARE": "writers",
+    "SHARE ROW EXCLUSIVE": "writers",
+    "ACCESS EXCLUSIVE": "readers and writers",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +59,15 @@ class RunRevision:
     def preview(self) -> Preview:
         """Give the SQL, and the tables in use it locks."""
         sql = self._sql
-        touched = ", ".join(str(one) for one in revisions.tables_locked(sql))
+        touched: dict[str, list[str]] = {}
+        for table, lock in ddl.locks(sql).items():
+            touched.setdefault(lock, []).append(str(table))
+        blocked = [f"{BLOCKS[lock]} of {', '.join(names)}" for lock, names in touched.items() if lock in BLOCKS]
         return Preview(
             sql=(sql,),
-            locks=f"SHARE ROW EXCLUSIVE on {touched}" if touched else "none on tables in use",
-            blocks=f"writers of {touched} while it waits" if touched else "",
+            locks="; ".join(f"{lock} on {', '.join(names)}" for lock, names in touched.items())
+            or "none on tables in use",
+            blocks=f"{' and '.join(blocked)} while it waits" if blocked else "",
         )
 
     @property

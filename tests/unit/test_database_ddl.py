@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from migrator.database.ddl import columns_dropped, tables_locked, tables_made
+from migrator.database.ddl import columns_dropped, locks, tables_locked, tables_made
 from migrator.model.names import Relation
 
 SCRIPT = """
@@ -38,6 +38,27 @@ def test_tables_in_use_that_are_locked_are_found() -> None:
         Relation("public", "things"),
         Relation("public", "old"),
     }
+
+
+def test_the_strongest_lock_of_each_table_is_said() -> None:
+    """A new column stops readers too, a foreign key writers at both ends, its validation nobody."""
+    assert locks(SCRIPT) == {
+        Relation("auth", "users"): "SHARE ROW EXCLUSIVE",
+        Relation("public", 'My "Tab.le'): "SHARE ROW EXCLUSIVE",
+        Relation("public", "CamelCase"): "ACCESS EXCLUSIVE",
+        Relation("app", "orders"): "SHARE",
+        Relation("public", "things"): "SHARE ROW EXCLUSIVE",
+        Relation("public", "old"): "ACCESS EXCLUSIVE",
+    }
+    foreign = 'ALTER TABLE "Job" ADD CONSTRAINT "a b" FOREIGN KEY (x) REFERENCES "Image" (id) NOT VALID;'
+    one, other = Relation("public", "Job"), Relation("public", "Image")
+    assert locks(foreign) == {one: "SHARE ROW EXCLUSIVE", other: "SHARE ROW EXCLUSIVE"}
+    assert locks('ALTER TABLE "Job" VALIDATE CONSTRAINT c') == {one: "SHARE UPDATE EXCLUSIVE"}
+    assert locks(f'{foreign}\nALTER TABLE "Job" VALIDATE CONSTRAINT c, ADD y int') == {
+        one: "ACCESS EXCLUSIVE",
+        other: "SHARE ROW EXCLUSIVE",
+    }
+    assert locks('CREATE INDEX CONCURRENTLY i ON public."Job" USING btree (x);') == {}
 
 
 def test_a_script_without_tables_names_none() -> None:
