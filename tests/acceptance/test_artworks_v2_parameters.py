@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from migrator.demo.artworks_v2 import fates, planted
 from migrator.demo.artworks_v2.fates import ARTWORKS, USERS_MADE
+from migrator.model.step import Phase
 from tests.support.guide_004 import ARTWORKS as GUIDE
-from tests.support.portraits import desk_on, expanded, moved, scalar
-from tests.support.projects import execute, rows_of, terms
+from tests.support.portraits import desk_on, expanded, legacy, moved, scalar
+from tests.support.projects import execute, rows_of, run, terms
 
 EXPECTED, FATES = planted(), fates()
 TIED = """
@@ -39,10 +40,12 @@ def test_only_completed_is_the_guide_without_its_losses(
     assert EXPECTED.orders - EXPECTED.orders_of_nothing == scalar(ours, orders)
 
 
-def test_users_of_the_sign_up_are_not_made(database_from: Callable[[str, Callable[[str], object]], str]) -> None:
+def test_users_of_the_sign_up_are_not_made(database: str) -> None:
     """Where users belong to auth.users none can be made: each row tells, and create_users = false leaves them out."""
-    ours = database_from("artworks_v2 expanded", expanded)
+    ours = database
+    legacy(ours)
     execute(ours, TIED)
+    run(desk_on(ours), to=Phase.EXPAND)
     held = terms(desk_on(ours), USERS_MADE, planned=True)
     assert FATES[USERS_MADE].moved + FATES[USERS_MADE].merged == held["quarantined", "id: no such row in auth.users"]
 
