@@ -189,7 +189,7 @@ def refuse_none(change: Change) -> None:
 
 def every_member(cohorts: Sequence[Cohort]) -> str:
     """Write the SELECT of the members that there are in the sources."""
-    united = " UNION ".join(f"SELECT member FROM ({one.members}) AS one" for one in cohorts)
+    united = " UNION ".join(f"SELECT member FROM ({one}) AS one" for one in dict.fromkeys(c.members for c in cohorts))
     return f"SELECT member FROM ({united}) AS every WHERE member IS NOT NULL"
 
 
@@ -217,13 +217,10 @@ def stage(conn: Connection, cohorts: Sequence[Cohort], file: Path) -> None:
     with conn.cursor() as cursor, cursor.copy("COPY pg_temp.migrator_line (line) FROM STDIN") as copy:
         for line in _lines(file):
             copy.write_row((line,))
-    for one in cohorts:
+    for folded, one in {one.folded("pg_temp.migrator_line"): one for one in cohorts}.items():
         with _speaking(one):
-            execute(
-                conn,
-                f"INSERT INTO {STAGED} SELECT member FROM ({one.folded('pg_temp.migrator_line')}) AS asked (member)"
-                " WHERE member IS NOT NULL ON CONFLICT DO NOTHING",
-            )
+            members = f"SELECT member FROM ({folded}) AS asked (member) WHERE member IS NOT NULL"
+            execute(conn, f"INSERT INTO {STAGED} {members} ON CONFLICT DO NOTHING")
     execute(conn, "DROP TABLE pg_temp.migrator_line")
     execute(conn, "ANALYZE pg_temp.migrator_cohort")
 

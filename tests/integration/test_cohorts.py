@@ -10,6 +10,7 @@ import pytest
 from migrator.model.cohorts import Asked, asked
 from migrator.model.errors import MigratorError, RefusedError
 from migrator.model.step import Report, State
+from migrator.phases.backfill import CopyRows
 from migrator.workflow import cohorts, use_cases
 from migrator.workflow.desk import Desk
 from migrator.workflow.status import status
@@ -209,3 +210,35 @@ def refused(desk: Desk, part: Asked) -> str:
     with pytest.raises(MigratorError) as error:
         use_cases.apply(desk, asked=part, listen=silent)
     return error.value.id
+
+
+@pytest.mark.parametrize("place", ["before the first row", "between two backfills", "before it is noted"])
+def test_a_run_of_cohorts_killed_in_the_middle_goes_on(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Wherever it ends, the application sees no member before all its rows are there, and the next run goes on."""
+    desk = project(tmp_path, database)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        if place == "before it is noted":
+            patched.setattr(cohorts, "settle", killed)
+        else:
+            kept, left = CopyRows.apply, iter([] if place == "before the first row" else [True])
+            patched.setattr(CopyRows, "apply", lambda self, run: kept(self, run) if next(left, None) else killed())
+        with pytest.raises(KeyboardInterrupt):
+            apply(desk, "30%")
+    assert members(database) == set()
+    assert rows_of(database, "SELECT count(*) > 0 FROM migrator.cohort") == [(True,)]
+    assert apply(desk, "30%").proven
+    assert wanted(database, 3_000) == moved(database)
+    with monkeypatch.context() as patched:
+        patched.setattr(CopyRows, "undo", killed)
+        with pytest.raises(KeyboardInterrupt):
+            cohorts.rollback(desk, Asked(upto=3_000), listen=silent)
+    assert members(database) == set()
+    cohorts.rollback(desk, Asked(upto=3_000), listen=silent)
+    assert moved(database) == set()
+    assert apply(desk).proven
