@@ -73,7 +73,9 @@ def are_known(conn: Connection, change: str) -> bool:
 
 
 def summary(conn: Connection, change: str) -> Cohorts:
-    """Count the cohorts of a change."""
+    """Count the cohorts of a change; a Ledger of an older version has none."""
+    if value(conn, f"SELECT pg_catalog.to_regclass('{TABLE}') IS NULL"):
+        return Cohorts(total=0, known=0, moved=0)
     found = one(
         conn,
         "SELECT coalesce((SELECT total FROM migrator.cohort_total WHERE change = %(change)s), 0),"

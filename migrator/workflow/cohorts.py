@@ -27,7 +27,7 @@ from migrator.workflow.desk import Desk
 from migrator.workflow.facts import Facts, facts_of, reading, refuse_archived_now, refuse_undoing
 from migrator.workflow.losses import SHOWN, accepted_by, losses_among, others_of, refuse_losses
 from migrator.workflow.reports import proof_report, report_of
-from migrator.workflow.runner import running, take_back
+from migrator.workflow.runner import install_ledger, running, take_back
 
 
 def check(desk: Desk, asked: Asked) -> None:
@@ -158,6 +158,7 @@ def rollback(
         refuse_undoing(desk, facts)
         if not facts.recorded:
             return replace(report_of(desk, "rollback", facts, []), notes=(f"nothing of {desk.change.name} was moved",))
+        install_ledger(desk)
         found = _losses(conn, desk, facts, asked, show)
         accepted = accepted_by(found, facts, keep_new=keep_new, lose=lose)
         refuse_losses(desk, found, accepted)

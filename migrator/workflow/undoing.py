@@ -31,7 +31,7 @@ from migrator.workflow.losses import (
     refuse_losses,
     written_by,
 )
-from migrator.workflow.runner import running, take_back
+from migrator.workflow.runner import install_ledger, running, take_back
 
 BACK_TO = (None, Phase.EXPAND, Phase.BACKFILL, Phase.VERIFY)
 
@@ -66,6 +66,8 @@ def rollback(
         facts = facts_of(conn, desk)
         if not facts.applied and not facts.steps and not facts.recorded:
             return _report(desk, facts, [])
+        if facts.ledger is not None:
+            install_ledger(desk)
         _refuse_unknown(conn, desk)
         found = losses_of(conn, desk, facts, to, show)
         accepted = accepted_by(found, facts, keep_new=keep_new, lose=lose)

@@ -9,6 +9,7 @@ from migrator.ledger import install
 from migrator.model.step import State
 from migrator.workflow import archiving, housekeeping, use_cases
 from migrator.workflow.desk import open_desk
+from migrator.workflow.status import status
 from tests.support.archives import put_away
 from tests.support.kills import dump
 from tests.support.projects import back, execute, one_table, rows_of, silent
@@ -54,6 +55,7 @@ def test_a_change_begun_under_version_1_goes_on(database: str, tmp_path: Path) -
     at_version(1, database)
     assert "old" == archiving.consumers(desk)[0].side
     assert State.NEW is use_cases.plan(desk).state
+    assert [State.NEW] == [one.state for one in status(desk.project, url=database)]
     archiving.put_consumers(desk, ["page"], "new")
     assert State.VERIFIED is use_cases.apply(desk, listen=silent).state
     assert State.ARCHIVED is put_away(desk).state
