@@ -20,6 +20,7 @@ import migrator
 from migrator import model
 from migrator.cli import app, exits, options
 from migrator.engine.projection.translate import NAMESPACE
+from migrator.ledger import install
 from migrator.ledger.quarantine import Entry
 from migrator.model import step, verdict
 from migrator.model.step import Phase, State
@@ -167,9 +168,10 @@ def test_every_table_of_the_ledger_is_described() -> None:
     """Each table of the Ledger has a line in docs/design.md; two are made elsewhere than in its schema."""
     schema = "".join(one.read_text(encoding="utf-8") for one in sorted((ROOT / "migrator/ledger").glob("schema_*.sql")))
     made = set(re.findall(r"CREATE TABLE migrator\.(\w+)", schema))
-    assert made | {"provenance_N", "winner_N", "alembic_version"} == table_names(
-        sections(page("design.md"))["The Ledger"]
-    )
+    told = sections(page("design.md"))["The Ledger"]
+    assert made | {"provenance_N", "winner_N", "alembic_version"} == table_names(told)
+    assert f"version {install.VERSION}." in told
+    assert f"version {install.VERSION}." in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
 
 
 def test_the_states_and_phases_are_described() -> None:
