@@ -71,14 +71,13 @@ class Grouping:
             f" ON {_same(_columns(_LEAD, 's', keys), won)} AND {follows}",
             f"LEFT JOIN migrator.quarantine AS {_HELD} ON {_HELD}.backfill = {self.recorded}"
             f" AND {_HELD}.source_key = ARRAY[{texts}] AND {follows}",
-            f"LEFT JOIN {table} AS {_RANKED} ON {_same(_columns(_RANKED, 's', keys), won)} AND {follows}",
         ]
 
     def fate(self, decided: str, cannot: int) -> str:
         """Write the code of a row that a rule takes or that follows another; NULL for all others."""
         tests = [f"WHEN {decided} IS NOT NULL THEN {decided}"] if decided else []
         if self.recorded is not None:
-            lost = f"{_LEAD}.s1 IS NULL AND ({_HELD}.backfill IS NOT NULL OR {_RANKED}.s1 IS NULL)"
+            lost = f"{_LEAD}.s1 IS NULL AND ({_HELD}.backfill IS NOT NULL OR {self._is_unranked()})"
             tests.append(f"WHEN {self._follows()} AND {lost} THEN {cannot}")
         return f"CASE {' '.join([*tests, f'WHEN {self._follows()} THEN {FOLLOWS}'])} END"
 
@@ -97,10 +96,16 @@ class Grouping:
         """
         if self.recorded is None:
             return "true"
-        known = f"{_LEAD}.s1 IS NOT NULL OR {_HELD}.backfill IS NOT NULL OR {_RANKED}.s1 IS NULL"
+        known = f"{_LEAD}.s1 IS NOT NULL OR {_HELD}.backfill IS NOT NULL OR {self._is_unranked()}"
         now = f"(NOT ({self._follows()}) OR {known})" if followers else f"NOT ({self._follows()})"
         ready = f"({_GROUP}.s1 IS NOT NULL AND {now})"
         return f"({decided} IS NOT NULL OR {ready})" if decided else ready
+
+    def _is_unranked(self) -> str:
+        """Write the condition that a row's winner was never ranked; only asked where it became nothing yet."""
+        assert self.recorded is not None  # before, nothing is
+        same = " AND ".join(f"{_RANKED}.s{n} = {_GROUP}.w{n}" for n in range(1, self.keys + 1))
+        return f"(SELECT true FROM {winners.table(self.recorded)} AS {_RANKED} WHERE {same} LIMIT 1) IS NULL"
 
     def _follows(self) -> str:
         own, won = (", ".join(f"{_GROUP}.{letter}{n}" for n in range(1, self.keys + 1)) for letter in "sw")
