@@ -79,12 +79,13 @@ _PAIRS = f"""
         FROM artworks)
     SELECT DISTINCT ON (loser.id) loser.id AS key1, winner.id AS winner1
     FROM seen AS loser JOIN seen AS winner ON winner.address = loser.address AND winner.name = loser.name
-    WHERE loser.is_bare AND winner.has_picture AND abs(winner.made_at - loser.made_at) <= {{twin_seconds}}
-        AND coalesce(loser.original, 'pending') IN ('pending', winner.original)
-        AND coalesce(loser.pet, winner.pet, '') = coalesce(winner.pet, '')
-        AND coalesce(loser.mom, winner.mom, '') = coalesce(winner.mom, '')
-        AND coalesce(loser.pet_name, winner.pet_name, '') = coalesce(winner.pet_name, '')
-        AND coalesce(loser.user_id, winner.user_id) IS NOT DISTINCT FROM winner.user_id
+    WHERE loser.is_bare AND winner.has_picture AND CASE
+        WHEN (abs(winner.made_at - loser.made_at) <= {{twin_seconds}}) IS NOT TRUE THEN false
+        WHEN coalesce(loser.original, 'pending') NOT IN ('pending', coalesce(winner.original, 'pending')) THEN false
+        WHEN coalesce(loser.pet, winner.pet, '') <> coalesce(winner.pet, '') THEN false
+        WHEN coalesce(loser.mom, winner.mom, '') <> coalesce(winner.mom, '') THEN false
+        WHEN coalesce(loser.pet_name, winner.pet_name, '') <> coalesce(winner.pet_name, '') THEN false
+        ELSE coalesce(loser.user_id, winner.user_id) IS NOT DISTINCT FROM winner.user_id END
     ORDER BY loser.id, abs(winner.made_at - loser.made_at), winner.id
 """
 TWIN_PLACES = {**TEST_PLACES, "twin_seconds": TWIN_SECONDS}

@@ -18,6 +18,7 @@ from migrator.engine.isolate import is_row_fault
 from migrator.engine.projection.grouping import CANNOT, Grouping
 from migrator.engine.projection.projection import Projection
 from migrator.engine.statements import Writing
+from migrator.engine.work import WORK_MEM
 from migrator.ledger import provenance, winners
 from migrator.model.errors import UsageError
 from migrator.model.names import key_text, literal, ours
@@ -34,6 +35,7 @@ def look_at(conn: Connection, projection: Projection) -> None:
         return
     try:
         with conn.transaction():
+            execute(conn, f"SET LOCAL work_mem = '{WORK_MEM}'")  # what is too big to be hashed is read for every row
             if projection.grouping.is_query:
                 _refuse_chains(conn, projection, projection.grouping)
             else:
