@@ -71,22 +71,28 @@ STATUS = (
 )
 
 
+# Read once for many images: what a job says of its image is worked out a single time, and looked up by key.
+JOBS_OF = (
+    "FROM (SELECT coalesce(to_jsonb(j) ->> 'imageId', {{image}}) AS image"
+    ' FROM "Job" AS j WHERE {which} OFFSET 0) AS o'
+)
+
+
 def is_open(kind: str) -> Sql:
-    """Hold for images for which a job of this kind is not known to be over. The jobs are read once for many images."""
+    """Hold for images for which a job of this kind is not known to be over."""
+    jobs = JOBS_OF.format(which=f"j.type = '{kind}' AND {STATUS} NOT IN ('COMPLETED', 'FAILED')")
     return sql(
-        'coalesce((SELECT jsonb_object_agg(o.image, true) FROM (SELECT {image} AS image FROM "Job" AS j'
-        f" WHERE j.type = '{kind}' AND {STATUS} NOT IN ('COMPLETED', 'FAILED')) AS o WHERE o.image IS NOT NULL)"
-        ' ? "Image".id, false)',
+        f'coalesce((SELECT jsonb_object_agg(o.image, true) {jobs} WHERE o.image IS NOT NULL) ? "Image".id, false)',
         image=image_of("j.payload"),
     )
 
 
 def failed_too_often(kind: str) -> Sql:
     """Hold for images of which more jobs of this kind failed than may be tried again."""
+    jobs = JOBS_OF.format(which=f"j.type = '{kind}' AND {STATUS} = 'FAILED'")
     return sql(
-        "coalesce(((SELECT jsonb_object_agg(o.image, o.number) FROM (SELECT {image} AS image, count(*) AS number"
-        f" FROM \"Job\" AS j WHERE j.type = '{kind}' AND {STATUS} = 'FAILED' GROUP BY 1) AS o"
-        ' WHERE o.image IS NOT NULL) ->> "Image".id)::bigint, 0) > {retry}',
+        "coalesce(((SELECT jsonb_object_agg(counted.image, counted.number) FROM (SELECT o.image, count(*) AS number"
+        f' {jobs} WHERE o.image IS NOT NULL GROUP BY 1) AS counted) ->> "Image".id)::bigint, 0) > {{retry}}',
         image=image_of("j.payload"),
         retry=RETRY_FAILED,
     )

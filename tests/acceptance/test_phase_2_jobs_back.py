@@ -157,10 +157,14 @@ def test_undo_takes_back_only_what_still_waits(photos_done: Copies) -> None:
     execute(
         url,
         "INSERT INTO \"Image\" VALUES ('fresh', 'INGESTED', NULL, '/tmp/x', 'x', 'image/png', 1, 1, 1, now(), now());"
-        'INSERT INTO "Job" (id, type, payload, status, "imageId", "updatedAt")'
-        " VALUES ('fresh', 'OFFLOAD_ORIGINAL', '{\"imageId\":\"fresh\"}', 'PENDING', 'fresh', now())",
+        'INSERT INTO "Job" (id, type, payload, status, "updatedAt")'
+        " VALUES ('fresh', 'OFFLOAD_ORIGINAL', '{\"imageId\":\"fresh\"}', 'PENDING', now())",
     )
     apply(desk)
+    # What became of jobs since is followed, and what Phase 1 goes on writing is filled.
+    ids = ", ".join(f"'{one}'" for one in run_since)
+    assert [("COMPLETED",)] == rows_of(url, f'SELECT DISTINCT status_new::text FROM "Job" WHERE id IN ({ids})')
+    assert [("PENDING", "fresh")] == rows_of(url, 'SELECT status_new::text, "imageId" FROM "Job" WHERE id = \'fresh\'')
     others = "SELECT count(*) FROM \"Job\" WHERE id NOT LIKE 'mg%'"
     before = rows_of(url, others)
     with pytest.raises(RefusedError, match=LOST):

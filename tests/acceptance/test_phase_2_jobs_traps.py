@@ -147,8 +147,15 @@ def test_p_t9_a_preview_alone_is_ordered_too(photos_in_use: Copies) -> None:
     by_guide(theirs, (ENQUEUE,))
     assert [] == rows_of(theirs, new.format(lonely))
     assert 2 == len(rows_of(theirs, new.format(failing)))
+    # A job whose payload nobody can read, and whose image the application knows.
+    execute(
+        ours,
+        'INSERT INTO "Job" (id, type, payload, status, "imageId", "updatedAt") VALUES'
+        f" ('x', 'THUMBNAIL_GENERATION', 'x', 'PENDING', '{image_id(MALFORMED[0])}', now())",
+    )
     desk = desk_on(ours)
     run(desk)
+    assert [("PREVIEW_GENERATION",)] == rows_of(ours, new.format(image_id(MALFORMED[0])) + " DESC OFFSET 1")
     assert [("PREVIEW_GENERATION",)] == rows_of(ours, new.format(lonely))
     assert [] == rows_of(ours, new.format(failing))
     assert 1 == terms(desk, THUMBNAILS)["skipped", FAILED]
