@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from migrator.servers import Postgres
+from tests.support import objects as stores
 from tests.support.databases import Databases, NoServerError, Server, beside, look_at, open_server, versions
 
 if TYPE_CHECKING:
@@ -190,3 +191,17 @@ def killable(server: Server) -> Iterator[Postgres]:
     """Give the test a server of its own, of the same version, to kill and to start again."""
     with Postgres.start(beside(server)) as private:
         yield private
+
+
+@pytest.fixture(scope="session")
+def objects() -> Iterator[stores.Objects]:
+    """Share one S3 store between the tests of a process: started by the first that asks."""
+    with stores.opened(os.environ.get(stores.CHOICE_VARIABLE)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def place(objects: stores.Objects) -> Iterator[stores.Place]:
+    """Give the test an empty place of its own in the store, and take back what it let happen there."""
+    yield objects.place()
+    stores.nothing_happens(objects.store)

@@ -9,9 +9,12 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from migrator.model.errors import ConfigurationError
 from migrator.project.faults import Fault, did_you_mean, key, shown
 
 LONGEST_NAME: Final = 63
+SECRET: Final = re.compile(r"secret|password|token|credential|access_?key|key_?id", re.IGNORECASE)
+SIGNED: Final = re.compile(r"[a-z0-9]+://[^/]*@", re.IGNORECASE)  # a URL with a user, and perhaps his password
 
 
 def crosscheck(document: dict[str, Any]) -> Iterator[Fault]:
@@ -25,6 +28,23 @@ def crosscheck(document: dict[str, Any]) -> Iterator[Fault]:
         if isinstance(change, dict):
             yield from _change_database(name, change, ["default", *databases])
             yield from _backfills(name, change)
+
+
+def refuse_secrets(file: str, document: dict[str, Any]) -> None:
+    """Refuse what opens a store of objects: such a file is shown, copied and kept for ever.
+
+    Raises ConfigurationError M250, in which no value is shown.
+    """
+    table = _table(document, "s3")
+    named = [key("s3", name) for name in table if SECRET.search(name)]
+    named += [key("s3", name) for name, value in table.items() if isinstance(value, str) and SIGNED.match(value)]
+    if named:
+        raise ConfigurationError(
+            "M250",
+            f"{file}: {' and '.join(named)} would hold a secret, which does not belong into a file.",
+            "Take it out, and give another one to whom it belongs. Credentials come by the standard AWS chain:"
+            " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or the role of the machine.",
+        )
 
 
 def wrong_name(name: str) -> str | None:

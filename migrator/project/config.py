@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from migrator.model.errors import ConfigurationError
-from migrator.project.checks import crosscheck
+from migrator.project.checks import crosscheck, refuse_secrets
 from migrator.project.faults import Fault, did_you_mean, key, raise_all, shown
 
 FILE = "migrator.toml"
@@ -23,6 +23,10 @@ LONGEST_LOCK_TIMEOUT = 10 * UNITS["min"]
 SECRETS = frozenset({"url", "direct_url", "scratch_url"})
 
 EXAMPLES = {
+    "bucket": 'bucket = "shop-media"',
+    "cdn_domain": 'cdn_domain = "d111111abcdef8.cloudfront.net"',
+    "endpoint": 'endpoint = "https://s3.example.com"; without one it is Amazon S3',
+    "region": 'region = "eu-central-1"',
     "keep": 'keep = "14d"',
     "backfills": 'backfills = ["new_from_old"], the names of files in backfills/',
     "batch_rows": "batch_rows = 10000",
@@ -108,6 +112,15 @@ class Database(Table):
     scratch_url: str | None = None
 
 
+class S3Table(Table):
+    """`[s3]`: where objects are. Who may use them is never said here."""
+
+    endpoint: Annotated[str | None, Field(pattern=r"^https?://[^/@\s]+/?$")] = None
+    region: Annotated[str | None, Field(pattern=r"^[a-z0-9-]+$")] = None
+    bucket: Annotated[str | None, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] = None
+    cdn_domain: Annotated[str | None, Field(pattern=r"^[A-Za-z0-9.-]+$")] = None
+
+
 class ArchiveTable(Table):
     """One `[change.<name>.archive]`: the sources that are put away, each with its later name, and for how long."""
 
@@ -137,6 +150,7 @@ class Config(Table):
     """The whole file."""
 
     database: dict[str, Database] = {}
+    s3: S3Table = S3Table()
     defaults: SettingsTable = SettingsTable()
     change: dict[str, ChangeTable] = {}
 
@@ -144,9 +158,11 @@ class Config(Table):
 def load(path: Path) -> Config:
     """Read the file.
 
-    Raises ConfigurationError: M101 where it is missing or no TOML, M102 with all its faults.
+    Raises ConfigurationError: M101 where it is missing or no TOML, M250 where it holds a key to objects, M102 with all
+    its faults.
     """
     document = parse(path)
+    refuse_secrets(path.name, document)
     found = list(crosscheck(document))
     config = Config()
     try:
@@ -211,6 +227,8 @@ def _known(location: list[str | int]) -> list[str]:
             table = Database
         case ["change", _, _]:
             table = ChangeTable
+        case ["s3", _]:
+            table = S3Table
         case ["change", _, "archive", _]:
             table = ArchiveTable
         case ["defaults", _] | ["change", _, "backfill", _, _]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import migrator
 from migrator.model.change import Change
 from migrator.model.errors import ConfigurationError, UsageError
+from migrator.model.objects import Storage
 from migrator.project.faults import did_you_mean, key
 
 if TYPE_CHECKING:
@@ -146,6 +147,14 @@ class Project:
             direct_url=direct,
             scratch_url=table.scratch_url,
         )
+
+    def storage(self) -> Storage:
+        """Say where objects are, by `[s3]`. Raises ConfigurationError M251 where no bucket is named."""
+        table = self.config.s3
+        if table.bucket is None:
+            what = f"There is no bucket for objects: [s3] in {FILE} names none."
+            raise ConfigurationError("M251", what, 'Write bucket = "the-bucket" under [s3].')
+        return Storage(endpoint=table.endpoint, region=table.region, bucket=table.bucket, cdn_domain=table.cdn_domain)
 
     def _database_of(self, change: Change | str | None) -> str:
         if change is None:

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 from migrator.model.errors import ServerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from migrator.servers.accounts import Account
 
@@ -26,7 +26,14 @@ PROC = Path("/proc")
 POLL = 0.01
 
 
-def spawn(account: Account, command: Sequence[str], *, output: IO[bytes], directory: Path) -> subprocess.Popen[bytes]:
+def spawn(
+    account: Account,
+    command: Sequence[str],
+    *,
+    output: IO[bytes],
+    directory: Path,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
     """Start a program that ends when this process ends, and leaves no zombie when it ends first.
 
     The kernel ties a child to the *thread* that forked it. Each child therefore has a thread of
@@ -43,7 +50,7 @@ def spawn(account: Account, command: Sequence[str], *, output: IO[bytes], direct
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=directory,
-                env={**os.environ, "LC_ALL": "C"},  # we read what it says
+                env={**(os.environ if environment is None else environment), "LC_ALL": "C"},  # we read what it says
                 start_new_session=True,  # Ctrl-C at the terminal is for us, not for the server
             )
         except OSError as error:

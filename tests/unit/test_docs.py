@@ -23,6 +23,7 @@ from migrator.engine.projection.translate import NAMESPACE
 from migrator.ledger import install
 from migrator.ledger.quarantine import Entry
 from migrator.model import step, verdict
+from migrator.model.objects import Outcome
 from migrator.model.step import Phase, State
 from migrator.project import Project, settings
 
@@ -183,6 +184,12 @@ def test_the_states_and_phases_are_described() -> None:
 def test_every_kind_of_verdict_is_described() -> None:
     """Each way in which a row can differ has its line in docs/design.md."""
     assert set(verdict.VerdictKind.__args__) == table_names(sections(page("design.md"))["Proof"])
+
+
+def test_every_outcome_of_a_copy_is_described() -> None:
+    """Each thing that can come of an object has its line in docs/objects.md."""
+    told = sections(page("objects.md"))["What can go wrong with an object"]
+    assert {one.value for one in Outcome} == table_names(told)
 
 
 def project() -> Mapping[str, Any]:

@@ -300,3 +300,55 @@ def test_no_value_makes_the_reader_fail(read: Read, top: str, middle: str, last:
 def test_a_long_value_is_shortened() -> None:
     """A value that fills the screen is cut where it is shown."""
     assert len(shown("x" * 1_000)) < 100
+
+
+def test_where_objects_are(read: Read) -> None:
+    """`[s3]` says where objects are; what it does not say is left to the AWS chain."""
+    table = read('[s3]\nendpoint = "http://127.0.0.1:9000"\nregion = "us-east-2"\nbucket = "shop-media"').s3
+    assert ("http://127.0.0.1:9000", "us-east-2", "shop-media", None) == (
+        table.endpoint,
+        table.region,
+        table.bucket,
+        table.cdn_domain,
+    )
+    assert read("").s3.bucket is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'secret_access_key = "wJalr/K7"',
+        'aws_secret = "wJalr/K7"',
+        'access_key_id = "wJalr/K7"',
+        'session_token = "wJalr/K7"',
+        'password = "wJalr/K7"',
+        'endpoint = "https://wJalr:K7@s3.example.com"',
+    ],
+)
+def test_a_secret_in_the_file_is_refused_and_not_shown(line: str, read: Read) -> None:
+    """What opens a store does not belong into a file: M250, whatever else is wrong, and the value is not repeated."""
+    error = refused(read, f"[s3]\n{line}\nnonsense = 1")
+    assert error.id == "M250"
+    assert f"s3.{line.split(maxsplit=1)[0]}" in error.what
+    assert "wJalr" not in f"{error.what}{error.cure}"
+    assert "AWS_PROFILE" in error.cure
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'bucket = "Shop_Media"',
+        'bucket = "ab"',
+        'endpoint = "s3.example.com"',
+        'endpoint = "https://s3.example.com/bucket"',
+        'region = "Frankfurt"',
+        'cdn_domain = "https://cdn.example.com/"',
+        'buckets = "shop-media"',
+    ],
+)
+def test_what_cannot_be_a_store_is_a_fault(line: str, read: Read) -> None:
+    """A bucket, an endpoint, a region and a domain are checked for their form, with an example in the cure."""
+    error = refused(read, f"[s3]\n{line}")
+    assert error.id == "M102"
+    assert "s3." in error.what
+    assert error.cure

@@ -172,3 +172,12 @@ def test_importing_the_room_is_cheap() -> None:
     """What reads the file is imported when a project is opened, not before."""
     code = "import sys, migrator.project; sys.exit('pydantic' in sys.modules)"
     assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
+
+
+def test_a_store_without_a_bucket_is_told(project: Project, tmp_path: Path) -> None:
+    """Who needs objects and has no bucket is told where to name it."""
+    with pytest.raises(ConfigurationError, match="M251 There is no bucket"):
+        project.storage()
+    other = tmp_path / "stored.toml"
+    other.write_text('[s3]\nbucket = "shop-media"', encoding="utf-8")
+    assert "shop-media" == Project.open(other).storage().bucket

@@ -1,0 +1,13 @@
+"""Objects in S3: looked at, copied inside the store, compared, removed again, listed.
+
+The only room that knows boto3, and it imports that when a store is opened.
+"""
+
+from migrator.engine.objects.copy import copy
+from migrator.engine.objects.inventory import inventory
+from migrator.engine.objects.look import look
+from migrator.engine.objects.pool import Pool
+from migrator.engine.objects.remove import remove
+from migrator.engine.objects.store import Store
+
+__all__ = ["Pool", "Store", "copy", "inventory", "look", "remove"]

