@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 REGION: Final = "us-east-1"
 STARTING: Final = 60.0
 TRIES: Final = 5
-TAKEN: Final = "address already in use"
+TAKEN: Final = ("Port allocation failed", "address already in use")
+SERVING: Final = "Start Seaweed S3 API Server"  # before that, whoever answers at the port is somebody else
 # What of the caller's surroundings would speak for another account, or to another server.
 STRANGE: Final = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CONFIG_FILE")
 
@@ -102,7 +103,7 @@ class S3:
             if said is None:
                 self.about = f"SeaweedFS ({program})"
                 return
-            if TAKEN not in said:
+            if not any(one in said for one in TAKEN):
                 break
         tail = "\n".join(said.splitlines()[-20:]) if said else "nothing was written to the log"
         raise ServerError("M266", f"{program} did not start: {tail}", "Read the end of its log above.")
@@ -127,8 +128,12 @@ class S3:
             )
         self._process = process
         self._closing.callback(processes.kill_tree, process)  # its data is thrown away: nothing to write out
-        processes.until(lambda: process.poll() is not None or self._answers(), seconds=STARTING)
-        return None if process.poll() is None and self._answers() else log.read_text("utf-8", "replace")
+
+        def serves() -> bool:
+            return SERVING in log.read_text("utf-8", "replace") and self._answers()
+
+        processes.until(lambda: process.poll() is not None or serves(), seconds=STARTING)
+        return None if process.poll() is None and serves() else log.read_text("utf-8", "replace")
 
     def _answers(self) -> bool:
         """Ask without credentials; S3 refuses that in its own words."""

@@ -233,7 +233,7 @@ class Through:
     def __init__(self, objects: Objects) -> None:
         """Stand in front of the server."""
         self._proxy = Proxy(objects.endpoint)
-        self.on = self._proxy.on
+        self.on, self.cut = self._proxy.on, self._proxy.cut
         self.happened = self._proxy.happened
 
     def __enter__(self) -> Self:

@@ -22,6 +22,7 @@ _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefr
 _ELSEWHERE: Final = frozenset(
     {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 )
+_OF_GATEWAYS: Final = frozenset({TOO_OFTEN, 502, 503, 504})  # they speak for S3 without its words
 _REDIRECTS: Final = frozenset({301, 307, 308})
 _CLOCK: Final = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 _CLOSED: Final = frozenset({"AllAccessDisabled", "AccountProblem", "NotSignedUp"})
@@ -57,6 +58,9 @@ def of_answer(
     status = int(meta.get("HTTPStatusCode", 0))
     if found := _of_the_world(code, status, said, asked, storage):
         return found
+    if not operation.startswith("head_") and code in {str(status), str(BROKEN)} and status not in _OF_GATEWAYS:
+        what = f"{storage.endpoint or 'Amazon S3'} does not answer {operation} as S3 does ({status} {said})."
+        return WorldError("M261", what, "Look at `endpoint` in [s3], and at proxies on the way.")
     if status >= BROKEN or status == TOO_OFTEN or code in _OVERLOADED or code == "InternalError":
         times = int(meta.get("RetryAttempts", 0)) + 1
         what = f"The store still answered {code or status} after {_tried(times)} of {operation} ({said})."
@@ -98,10 +102,8 @@ def of_the_way(error: Exception, errors: Any, storage: Storage) -> MigratorError
         return UsageError("M252", f"There are no credentials for {where} ({said}).", _CREDENTIALS)
     if isinstance(error, no_token):
         return WorldError("M254", f"The session token has expired or is none ({said}).", f"Get a new one. {AGAIN}")
-    if isinstance(error, (errors.HTTPClientError, errors.EventStreamError)):
+    if isinstance(error, (errors.ConnectionError, errors.HTTPClientError, errors.IncompleteReadError)):
         return WorldError("M258", f"{where} cannot be reached ({said}).", f"Look at network, proxy and [s3]. {AGAIN}")
-    if isinstance(error, errors.ResponseParserError) or "unable to parse" in said.lower():
-        return WorldError("M261", f"{where} does not answer as S3 does ({said}).", "Look at `endpoint` in [s3].")
     return WorldError("M262", f"{where}: {said}.", AGAIN)
 
 

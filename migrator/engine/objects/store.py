@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Self
@@ -87,7 +88,8 @@ class Store:
 
     def content(self, name: ObjectName, **asked: Any) -> Iterator[bytes]:
         """Read an object piece by piece. Raises as `call` does, also where the answer breaks off."""
-        with self.call("get_object", Bucket=name.bucket, Key=name.key, **asked)["Body"] as body:
+        # Its own context manager would hand out the raw stream, which ends in silence where it is cut.
+        with closing(self.call("get_object", Bucket=name.bucket, Key=name.key, **asked)["Body"]) as body:
             try:
                 yield from iter(lambda: body.read(CHUNK), b"")
             except self._errors.BotoCoreError as error:
