@@ -2,6 +2,7 @@
 
 The legacy table of the documented change is built with N rows. "raw" is one INSERT … SELECT with the same mapping and
 all indexes in place; "ours" is `migrator backfill` as a process of its own, with provenance, digests and checkpoints.
+"objects" are copies inside an S3 store against a bare pool of boto3 (at most 2,000 objects a run).
 "faults" is a copy of which 1 % of the rows are bad in ten ways, against a clean one of the same size (at most 200,000).
 "artworks" is artworks_v2 with its twins, orders and dirty rows (at most 500,000), and the memory it takes.
 """
@@ -15,6 +16,7 @@ import psycopg
 
 from benchmarks.artworks import artworks
 from benchmarks.faults import faults
+from benchmarks.objects import objects
 from benchmarks.running import ROOT, SCRIPTS, migrator, process, timed
 from migrator.database.session import execute, transaction
 from migrator.demo.output_type_tables import build_legacy
@@ -37,8 +39,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the legacy table (default 1,000,000)")
     parser.add_argument("--pairs", type=int, default=3, help="pairs of raw and ours (default 3)")
     parser.add_argument("--workers", type=int, default=1, help="workers of the copy (default 1)")
-    parser.add_argument("--only", choices=["copy", "faults", "start", "artworks"], help="run only these")
+    parser.add_argument("--only", choices=["copy", "faults", "objects", "start", "artworks"], help="run only these")
     asked = parser.parse_args()
+    if asked.only in {None, "objects"}:
+        objects(min(asked.rows, 2_000), asked.pairs)
+    if asked.only == "objects":
+        return
     with Postgres.start(durable=True, settings=SETTINGS) as server:
         if asked.only in {None, "copy"}:
             copy_against_raw(server, asked.rows, asked.pairs, asked.workers)

@@ -51,7 +51,7 @@ class Objects:
     def heard(self) -> list[str]:
         """Write down from now on what the shared store asks for, by the methods of HTTP."""
         asked: list[str] = []
-        happens(self.store, "", *[lambda request: asked.append(request.method)] * 1_000)
+        let(self.store, "", lambda request, **_: asked.append(request.method))
         return asked
 
     def open(self, endpoint: str | None = None, *, tries: int = 3) -> Store:
@@ -211,6 +211,11 @@ def happens(store: Store, operation: str, *acts: Callable[[Any], object]) -> Non
     def hook(request: Any, **_: object) -> object:
         return left.pop(0)(request) if left else None
 
+    let(store, operation, hook)
+
+
+def let(store: Store, operation: str, hook: Callable[..., object]) -> None:
+    """Call the hook before every request of one operation, or of all."""
     event = f"before-send.s3.{operation}".rstrip(".")
     _hooks(store)[event] = hook
     store.client.meta.events.register(event, hook)
