@@ -159,6 +159,7 @@ class CopySettings:
     `workers` is how many at once; `objects_per_second` and `bytes_per_second` are limits, None is none.
     `parts_over` is the size above which an object is copied in parts of `part_bytes`; `largest` what may be copied at
     all. `read_to_prove` lets contents be read where nothing the store knows of both objects proves them equal.
+    `look_first` is for stores that do not refuse to overwrite: whoever writes between look and copy is not seen.
     """
 
     workers: int = 16
@@ -168,6 +169,7 @@ class CopySettings:
     part_bytes: int = 256 << 20
     largest: int = 10_000 * (5 << 30)
     read_to_prove: bool = True
+    look_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ from typing import ClassVar
 
 import pytest
 
-from migrator.engine.objects import Pool, inventory, look
+from migrator.engine.objects import Pool, inventory, look, try_conditions
+from migrator.model.errors import RefusedError
 from migrator.model.objects import CopyTask, Evidence, ObjectName, Outcome
 from tests.support.objects import Objects, Place, error, happens, moto
 
@@ -223,6 +224,19 @@ class TestInTheWay:
         (not_ours,) = place.copy(place.task("a", "b", since=begun.modified + timedelta(minutes=1)))
         assert [Outcome.COPIED, Outcome.THERE] == [ours.outcome, not_ours.outcome]
 
+    def test_a_size_alone_never_makes_an_object_the_same(self, place: Place) -> None:
+        """Where nothing may be read, an object of the same size is not taken for the source."""
+        for key in "ab":
+            place.put_in_parts(key, os.urandom(PART + 10), PART)
+        assert Outcome.OCCUPIED is place.copy_one("a", "b", read_to_prove=False).outcome
+
+    def test_a_target_that_changes_while_it_is_compared(self, objects: Objects, place: Place) -> None:
+        """What is replaced while it is read is told so."""
+        for key in "ab":
+            place.put_in_parts(key, b"x" * (PART + 10), PART + int(key == "b"))
+        happens(objects.store, "GetObject", lambda _: place.put("a", b"new") and None)
+        assert Outcome.REPLACED is place.copy_one("a", "b").outcome
+
     def test_in_parts_too(self, place: Place) -> None:
         """A large object is not copied at all where another one stands."""
         place.put("a", os.urandom(PART + 10))
@@ -249,6 +263,31 @@ class TestInTheWay:
         (copied,) = place.copy(place.task("a", "b", since=now.modified), parts_over=PART, part_bytes=PART)
         assert Outcome.COPIED is copied.outcome
         assert [place.prefix + "b2"] == place.uploads()
+
+
+class TestConditions:
+    """Whether the store refuses what it is told to refuse."""
+
+    def test_a_store_that_keeps_them_passes(self, place: Place) -> None:
+        """Nothing of the trial is left, no version either."""
+        bucket = place.objects.bucket(versioned=True)
+        try_conditions(place.objects.store, bucket)
+        assert [] == Place(place.objects, bucket).versions()
+
+    def test_a_store_that_does_not_is_refused(self, second: Objects) -> None:
+        """Moto overwrites whatever it is told; nothing of the trial is left there."""
+        with pytest.raises(RefusedError, match=r"M264 .*does not refuse"):
+            try_conditions(second.store, second.shared)
+        assert not [one for one in inventory(second.store, second.shared) if "~migrator" in one.name.key]
+
+    def test_where_they_are_not_kept_one_can_look_first(self, second: Objects) -> None:
+        """What is at the target is seen before the copy; then nothing is overwritten, but for who is quick."""
+        place = second.place()
+        place.put("a", b"old")
+        place.put("b", b"of the application")
+        assert Outcome.OCCUPIED is place.copy_one("a", "b", look_first=True).outcome
+        assert Outcome.COPIED is place.copy_one("a", "c", look_first=True).outcome
+        assert b"of the application" == place.get("b")["Body"]
 
 
 class TestFaults:

@@ -23,7 +23,11 @@ _OUTCOMES: Final = {
     "KeyTooLongError": Outcome.NO_NAME,
     "AccessDenied": Outcome.DENIED,
 }
-_BY_STATUS: Final = {failures.FORBIDDEN: Outcome.DENIED, failures.NOT_FOUND: Outcome.MISSING}
+_BY_STATUS: Final = {
+    failures.FORBIDDEN: Outcome.DENIED,
+    failures.NOT_FOUND: Outcome.MISSING,
+    failures.PRECONDITION: Outcome.REPLACED,
+}
 
 
 def copy(store: Store, task: CopyTask, settings: CopySettings, going: Going) -> Copied:
@@ -68,6 +72,8 @@ class _Copy:
         if source.size > self.settings.largest:
             return self._ended(Outcome.TOO_LARGE, f"{source.size:,} bytes")
         self.going.take(source.size)
+        if self.settings.look_first and look(self.store, self.task.target) is not None:
+            return self._in_the_way(self.task, source)
         try:
             answer, left = self._made(source)
         except RefusalError as refusal:
@@ -122,9 +128,9 @@ class _Copy:
                 Outcome.REPLACED if changed else Outcome.REFUSED, "" if changed else "a condition failed"
             )
         evidence = same(self.store, now, there, self.going, read=self.settings.read_to_prove)
-        if evidence is None:
-            return self._ended(Outcome.OCCUPIED, f"{there.size:,} bytes there, {now.size:,} at the source")
         ours = task.since is not None and there.modified is not None and there.modified >= task.since
+        if evidence is None or (evidence is Evidence.SIZE and not ours):
+            return self._ended(Outcome.OCCUPIED, f"{there.size:,} bytes there, {now.size:,} at the source")
         return self._ended(Outcome.COPIED if ours else Outcome.THERE, made=there, evidence=evidence)
 
     def _proven(self, source: StoredObject, answer: dict[str, Any], left: tuple[str, ...]) -> Copied:

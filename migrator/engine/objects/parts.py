@@ -89,8 +89,12 @@ def _tags(store: Store, source: StoredObject) -> tuple[dict[str, str], tuple[str
 
 
 def abort_left(store: Store, name: ObjectName, since: datetime) -> None:
-    """Abort what an earlier attempt of ours that was killed began at this name; it would be paid for, unseen."""
-    answer = store.call("list_multipart_uploads", Bucket=name.bucket, Prefix=name.key)
-    for one in answer.get("Uploads", ()):
-        if one["Key"] == name.key and one["Initiated"] >= since:
-            store.call("abort_multipart_upload", Bucket=name.bucket, Key=name.key, UploadId=one["UploadId"])
+    """Abort what an earlier attempt of ours that was killed began at this name; it would be paid for, unseen.
+
+    Who may not do so copies all the same.
+    """
+    with suppress(RefusalError):
+        answer = store.call("list_multipart_uploads", Bucket=name.bucket, Prefix=name.key)
+        for one in answer.get("Uploads", ()):
+            if one["Key"] == name.key and one["Initiated"] >= since:
+                store.call("abort_multipart_upload", Bucket=name.bucket, Key=name.key, UploadId=one["UploadId"])

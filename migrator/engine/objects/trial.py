@@ -1,0 +1,53 @@
+"""Whether a store keeps the conditions on which every copy rests: some take them and overwrite all the same."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from uuid import uuid4
+
+from migrator.engine.objects.failures import PRECONDITION, RefusalError, unexplained
+from migrator.engine.objects.look import look, quoted
+from migrator.engine.objects.remove import remove
+from migrator.engine.objects.store import Store
+from migrator.model.errors import RefusedError
+from migrator.model.objects import ObjectName
+
+OTHER = "0" * 32  # the ETag of nothing
+
+
+def try_conditions(store: Store, bucket: str) -> None:
+    """Try with two objects of our own, which are removed again, whether the store refuses what it is told to refuse.
+
+    Raises RefusedError M264 where it does not, and M252 to M262.
+    """
+    name = f"~migrator/{uuid4()}"
+    source, target = {"Bucket": bucket, "Key": f"{name}/source"}, {"Bucket": bucket, "Key": f"{name}/target"}
+    try:
+        etag = store.call("put_object", **source, Body=b"migrator")["ETag"]
+        _must_refuse(store, "a copy of a source that was replaced", target, source, quoted(OTHER))
+        store.call("copy_object", **target, CopySource=source, CopySourceIfMatch=etag, IfNoneMatch="*")
+        _must_refuse(store, "a copy to a key that is taken", target, source, etag)
+    except RefusalError as refusal:
+        raise unexplained(refusal) from None
+    finally:
+        for one in (source, target):
+            with suppress(RefusalError):
+                left = look(store, ObjectName(bucket, one["Key"]))
+                if left is not None:
+                    remove(store, left)
+
+
+def _must_refuse(store: Store, what: str, target: dict[str, str], source: dict[str, str], etag: str) -> None:
+    """Ask for what must be refused."""
+    try:
+        store.call("copy_object", **target, CopySource=source, CopySourceIfMatch=etag, IfNoneMatch="*")
+    except RefusalError as refusal:
+        if refusal.status == PRECONDITION:
+            return
+        raise
+    where = store.storage.endpoint or "Amazon S3"
+    raise RefusedError(
+        "M264",
+        f"{where} does not refuse {what}, though it was told to: objects could be overwritten or copied half old.",
+        "Use a store that keeps conditions on copies, or a newer version of this one.",
+    )
