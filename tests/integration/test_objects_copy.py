@@ -16,7 +16,7 @@ import pytest
 from migrator.engine.objects import Pool, inventory, look, try_conditions
 from migrator.model.errors import RefusedError
 from migrator.model.objects import CopyTask, Evidence, ObjectName, Outcome
-from tests.support.objects import Objects, Place, error, happens, moto
+from tests.support.objects import Objects, Place, error, happens, let, moto
 
 PART = 5 << 20  # bytes; S3 takes no smaller parts but the last
 
@@ -115,6 +115,13 @@ class TestKept:
         done = place.copy(*(place.task(f"a/{key}", f"b/{key}") for key in keys))
         assert {Outcome.COPIED} == {one.outcome for one in done}
         assert {f"{side}/{key}": key.encode() for key in keys for side in "ab"} == place.all()
+
+    def test_the_storage_class_in_the_second_opinion(self, second: Objects) -> None:
+        """Moto makes a copy STANDARD unless it is told otherwise, as Amazon does."""
+        place = second.place()
+        place.put("a", StorageClass="STANDARD_IA")
+        assert Outcome.COPIED is place.copy_one("a", "b").outcome
+        assert "STANDARD_IA" == place.get("b")["StorageClass"]
 
     def test_an_empty_object(self, place: Place) -> None:
         """An object without content is an object."""
@@ -330,10 +337,13 @@ class TestFaults:
         store = objects.store
         operation = "UploadPartCopy" if large else "CopyObject"
         settings = {"parts_over": PART, "part_bytes": PART} if large else {}
+        removed: list[str] = []
+        let(store, "DeleteObject", lambda request, **_: removed.append(request.url))
         happens(store, operation, lambda _: place.put("a", b"new") and None)
         assert Outcome.REPLACED is place.copy_one("a", "b", store=store, **settings).outcome
         assert {"a": b"new"} == place.all()
         assert not place.uploads()
+        assert not removed  # nothing had been made
 
     def test_deleted_during_the_copy(self, objects: Objects, place: Place) -> None:
         """What was deleted after we looked is missing."""

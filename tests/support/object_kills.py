@@ -1,16 +1,89 @@
-"""Copies that are killed, and what must be true whenever and after."""
+"""Copies that are killed, and what must be true after."""
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
 
 from migrator.engine.objects import Pool
-from migrator.model.objects import CopySettings, CopyTask, Outcome
-from tests.support.objects import Objects, Place, copying
+from migrator.model.objects import CopySettings, Outcome
+from tests.support.objects import Objects, Place
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# A process that forks another one for each line of numbers, which copies old/N to new/N and tells of each.
+LAUNCHER = """
+import os, sys
+from datetime import datetime
+from migrator.engine.objects import Pool, Store
+from migrator.model.objects import CopySettings, CopyTask, ObjectName, Storage
+
+endpoint, bucket, since = sys.argv[1:]
+store = Store.open(Storage(endpoint=endpoint, region="us-east-1"))
+
+def task(number):
+    source, target = (ObjectName(bucket, f"{side}/{number}") for side in ("old", "new"))
+    return CopyTask(source=source, target=target, since=datetime.fromisoformat(since), reference=number)
+
+def copy(numbers):
+    print("begun", os.getpid(), flush=True)
+    for one in Pool(store, CopySettings(workers=8)).copy(map(task, numbers)):
+        print("copied", one.task.reference, flush=True)
+
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        copy(map(int, line.split()))
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    print("ended", os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, flush=True)
+"""
+
+
+class Copies:
+    """Processes that copy in turn, and are killed."""
+
+    def __init__(self, objects: Objects, bucket: str, since: datetime) -> None:
+        """Start what starts them."""
+        command = [sys.executable, "-c", LAUNCHER, objects.endpoint, bucket, since.isoformat()]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT)
+
+    def __enter__(self) -> Self:
+        """Hand it over."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave nothing behind."""
+        self._process.kill()
+        self._process.__exit__(*error)
+
+    def killed(self, numbers: Iterable[int], *, after: int) -> set[int]:
+        """Copy until so many are told of, then kill it with SIGKILL, others under way; give those that were told."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(" ".join(map(str, numbers)) + "\n")
+        self._process.stdin.flush()
+        _, pid = self._said()
+        told = {self._said()[1] for _ in range(after)}
+        os.kill(pid, signal.SIGKILL)
+        while (said := self._said())[0] == "copied":
+            told.add(said[1])
+        assert ("ended", signal.SIGKILL) == said, "it was killed too late"
+        return told
+
+    def _said(self) -> tuple[str, int]:
+        assert self._process.stdout is not None
+        word, number = self._process.stdout.readline().split()
+        return word, int(number)
 
 
 def killed_copies(objects: Objects, chance: random.Random, *, count: int, kills: int) -> None:
@@ -23,33 +96,17 @@ def killed_copies(objects: Objects, chance: random.Random, *, count: int, kills:
     time.sleep(1)  # the store's clock tells seconds; what was there before is older than what we begin
     objects.store.check(place.bucket)
     since = objects.store.clock or datetime.now(tz=UTC)
-    told = [_killed(objects, place, count, since, chance, kills) for _ in range(kills)]
-    assert sum(told) > 0
+    left = set(range(count))  # what a Ledger would not know as done
+    with Copies(objects, place.bucket, since) as copies:
+        for kill in range(kills):
+            most = max(2, 2 * len(left) // (kills - kill + 2))
+            left -= copies.killed(sorted(left), after=chance.randrange(1, most))
+    assert left
     pool = Pool(objects.store, CopySettings(workers=8))
-    done = list(pool.copy(_tasks(place, count, since)))
+    done = list(pool.copy(place.task(f"old/{one}", f"new/{one}", since=since) for one in range(count)))
     assert {Outcome.COPIED: count - 1, Outcome.THERE: 1} == Counter(one.outcome for one in done)
     assert {f"{side}/{n}": f"content of {n}".encode() for n in range(count) for side in ("old", "new")} == place.all()
-    copies = Counter(key for key, marker in place.versions() if not marker)
-    assert {1} == set(copies.values()), "an object was copied twice"
+    assert {1} == set(Counter(key for key, _ in place.versions()).values()), "an object was copied twice"
     made = [one.made for one in done if one.outcome is Outcome.COPIED and one.made]
     assert {"removed"} == {one.removal.value for one in pool.remove(made)}
     assert before == place.versions()
-
-
-def _tasks(place: Place, count: int, since: datetime) -> list[CopyTask]:
-    return [place.task(f"old/{one}", f"new/{one}", since=since, reference=one) for one in range(count)]
-
-
-def _killed(objects: Objects, place: Place, count: int, since: datetime, chance: random.Random, kills: int) -> int:
-    """Kill a process after it has told of some copies; say of how many."""
-    process = copying(objects, place.bucket, count, since.isoformat())
-    assert process.stdout is not None
-    heard = 0
-    with process, suppress(ValueError):
-        assert "ready" == process.stdout.readline().strip()
-        # Told again from the first each time, for this process knows no Ledger: so each gets a little further.
-        for _ in range(chance.randrange(1, max(2, count // kills))):
-            heard += bool(process.stdout.readline())
-        time.sleep(chance.uniform(0, 0.02))
-        process.kill()
-    return heard

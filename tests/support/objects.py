@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -25,7 +22,6 @@ from migrator.servers.s3 import moto_server
 from tests.support.proxy import Proxy
 
 CHOICE_VARIABLE = "MIGRATOR_TEST_S3"
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(kw_only=True)
@@ -128,9 +124,11 @@ class Place:
 
     def versions(self) -> list[tuple[str, bool]]:
         """List every version, and whether it is a mark that the object was deleted."""
-        answer = self.client.list_object_versions(Bucket=self.bucket, Prefix=self.prefix)
+        pages = list(self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=self.prefix))
         kinds = {"Versions": False, "DeleteMarkers": True}
-        return sorted((one["Key"], marker) for kind, marker in kinds.items() for one in answer.get(kind, ()))
+        return sorted(
+            (one["Key"], marker) for page in pages for kind, marker in kinds.items() for one in page.get(kind, ())
+        )
 
     def task(self, key: str, to: str, **more: Any) -> CopyTask:
         """Name a copy within this place."""
@@ -254,33 +252,3 @@ class Through:
     def endpoint(self) -> str:
         """The address of the server through the proxy."""
         return f"http://127.0.0.1:{urlsplit(self._proxy.url).port}"
-
-
-# --- processes -----------------------------------------------------------------------------------
-
-LAUNCHER = """
-import sys
-from datetime import datetime
-from migrator.engine.objects import Pool, Store
-from migrator.model.objects import CopySettings, CopyTask, ObjectName, Storage
-
-endpoint, bucket, count, workers, since = sys.argv[1:]
-store = Store.open(Storage(endpoint=endpoint, region="us-east-1"), workers=int(workers))
-pool = Pool(store, CopySettings(workers=int(workers)))
-tasks = (
-    CopyTask(
-        source=ObjectName(bucket, f"old/{number}"), target=ObjectName(bucket, f"new/{number}"),
-        since=datetime.fromisoformat(since), reference=number,
-    )
-    for number in range(int(count))
-)
-print("ready", flush=True)
-for one in pool.copy(tasks):
-    print(one.outcome.name, one.task.reference, flush=True)
-"""
-
-
-def copying(objects: Objects, bucket: str, count: int, since: str, workers: int = 8) -> subprocess.Popen[str]:
-    """Start a process that copies old/N to new/N, and says each when it is done."""
-    command: Sequence[str] = [sys.executable, "-c", LAUNCHER, objects.endpoint, bucket, str(count), str(workers), since]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
