@@ -96,6 +96,7 @@ class S3:
 
     def _start_weed(self, program: Path) -> None:
         """Start SeaweedFS on ports that are free, again where somebody else was quicker."""
+        weed.remove_stale_sockets()
         home = accounts.make_home()
         self._closing.callback(shutil.rmtree, home, ignore_errors=True)
         for _ in range(TRIES):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import os
 import random
 import shutil
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,7 @@ PROGRAM: Final = "weed"
 SERVICES: Final = ("master", "volume", "filer", "s3", "admin")
 # Each service listens twice, the second time ten thousand higher; both below the ports of outgoing connections.
 BLOCKS: Final = range(15_000, 22_000, len(SERVICES))
+PORTS: Final = range(BLOCKS.start, BLOCKS.stop)
 TWIN: Final = 10_000
 SOCKETS: Final = Path("/tmp")  # noqa: S108 -- where the program puts them, whatever TMPDIR says
 
@@ -66,3 +69,17 @@ def remove_sockets(base: int) -> None:
     for number, service in enumerate(SERVICES):
         for name in (f"{service}-{base + number}", f"{service}-grpc-{base + number + TWIN}"):
             (SOCKETS / f"seaweedfs-{name}.sock").unlink(missing_ok=True)
+
+
+def remove_stale_sockets() -> None:
+    """Remove the sockets of servers whose owner was killed, where nobody listens any more."""
+    for path in SOCKETS.glob("seaweedfs-*.sock"):
+        port = path.stem.rpartition("-")[2]
+        if port.isdecimal() and any(int(port) - twin in PORTS for twin in (0, TWIN)) and not _heard(path):
+            with suppress(OSError):  # somebody else's
+                path.unlink()
+
+
+def _heard(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) != errno.ECONNREFUSED

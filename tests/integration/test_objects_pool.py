@@ -6,18 +6,22 @@ import http.server
 import itertools
 import os
 import random
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from migrator.engine.objects import Pool, Store, look
 from migrator.model.errors import MigratorError, ServerError
 from migrator.model.objects import Copied, CopySettings, CopyTask, ObjectName, Outcome, Storage
-from migrator.servers import S3, weed
+from migrator.servers import S3, processes, weed
 from tests.support.object_kills import killed_copies
 from tests.support.objects import Objects, Place, Through, error, happens, nothing_happens
 
@@ -297,8 +301,49 @@ def test_five_kills_leave_every_object_copied_once(objects: Objects) -> None:
     killed_copies(objects, random.Random(5), count=60, kills=5)
 
 
+def test_what_stops_before_it_is_proven_is_not_left(objects: Objects, place: Place) -> None:
+    """Told to stop while it reads a copy to prove it, the pool takes the copy back: nobody would know it for ours."""
+    place.put_in_parts("a", os.urandom((5 << 20) + 10), 5 << 20)
+    pool = Pool(objects.store, CopySettings(**GOOD))
+    happens(objects.store, "GetObject", lambda _: pool.stop())
+    assert [] == list(pool.copy([place.task("a", "b")]))
+    assert ["a"] == list(place.all())
+
+
+def test_boto3_is_not_imported_before_it_is_needed() -> None:
+    """Who merely knows that objects can be copied does not pay for it."""
+    ask = "import sys, migrator.engine.objects; print({'boto3', 'botocore'} & set(sys.modules))"
+    assert (
+        "set()"
+        == subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+    )
+
+
 class TestServer:
     """Our own S3 server."""
+
+    def test_it_dies_with_its_owner(self) -> None:
+        """A process that is killed takes its server with it."""
+        code = "from migrator.servers import S3; import time; print(S3.start().pid, flush=True); time.sleep(60)"
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as owner:
+            assert owner.stdout is not None
+            pid = int(owner.stdout.readline())
+            assert processes.alive(pid)
+            owner.kill()
+        assert processes.until(lambda: not processes.alive(pid), seconds=30)
+
+    def test_sockets_of_the_dead_are_removed(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """What a server whose owner was killed left behind goes with the next start; what somebody hears stays."""
+        monkeypatch.setattr(weed, "SOCKETS", tmp_path)
+        dead, living, foreign = (tmp_path / f"seaweedfs-{one}.sock" for one in ("s3-15003", "s3-grpc-25008", "s3-8333"))
+        with socket.socket(socket.AF_UNIX) as heard:
+            heard.bind(str(living))
+            heard.listen()
+            for one in (dead, foreign):
+                with socket.socket(socket.AF_UNIX) as left:
+                    left.bind(str(one))
+            weed.remove_stale_sockets()
+        assert {living, foreign} == set(tmp_path.iterdir())
 
     def test_it_leaves_nothing(self) -> None:
         """Once closed neither its process nor its sockets are there, and it may be closed twice."""
@@ -330,7 +375,7 @@ class TestServer:
             assert server.pid is None
             Store.open(Storage(endpoint=server.endpoint, region=server.region)).client.create_bucket(Bucket="bucket")
 
-    def test_a_program_that_does_not_start(self, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    def test_a_program_that_does_not_start(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """What the program said stands in the error."""
         program = tmp_path / "weed"
         program.write_text("#!/bin/sh\necho no room\nexit 1\n")

@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -37,10 +37,11 @@ class Objects:
 
     def __post_init__(self) -> None:
         """Open one store for all tests that do it no harm, and one client of the tests' own."""
-        self.storage = Storage(endpoint=self.endpoint, region="us-east-1")
+        region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
+        self.storage = Storage(endpoint=self.endpoint, region=region)
         self.store = self.open()
         plain = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 2})
-        self.client = boto3.client("s3", endpoint_url=self.endpoint, region_name="us-east-1", config=plain)
+        self.client = boto3.client("s3", endpoint_url=self.endpoint, region_name=region, config=plain)
         self.shared = self.bucket()
         self._numbers = itertools.count(1)
 
@@ -52,7 +53,7 @@ class Objects:
 
     def open(self, endpoint: str | None = None, *, tries: int = 3) -> Store:
         """Open a store that may be spoilt."""
-        return Store.open(Storage(endpoint=endpoint or self.endpoint, region="us-east-1"), tries=tries)
+        return Store.open(replace(self.storage, endpoint=endpoint or self.endpoint), tries=tries)
 
     def bucket(self, *, versioned: bool = False) -> str:
         """Make a bucket, which takes the server a fifth of a second to write to first."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from migrator.engine.objects import failures
 from migrator.engine.objects.failures import RefusalError
-from migrator.engine.objects.going import Going
+from migrator.engine.objects.going import Going, StoppedError
 from migrator.engine.objects.look import bare, checksums, look, quoted
 from migrator.engine.objects.parts import copy_in_parts
 from migrator.engine.objects.remove import remove
@@ -156,6 +156,9 @@ class _Copy:
                 evidence = same(self.store, whole, there, self.going, read=self.settings.read_to_prove)
                 if evidence is not None:
                     return self._ended(Outcome.COPIED, made=there, evidence=evidence, left=left)
+        except StoppedError:
+            remove(self.store, made)
+            raise
         except RefusalError as refusal:
             outcome = Outcome.REPLACED if refusal.status == failures.PRECONDITION else Outcome.REFUSED
             detail = refusal.why
