@@ -157,6 +157,16 @@ class TestProof:
         copied = place.copy_one("a", "b")
         assert (Outcome.THERE, Evidence.CHECKSUM) == (copied.outcome, copied.evidence)
 
+    def test_a_checksum_joined_from_parts_is_one_of_the_whole(self, objects: Objects, place: Place) -> None:
+        """Copied in parts, an object has a CRC64NVME of the whole; a copy of it is proven by that without reading."""
+        place.put("a", os.urandom(PART + 10))
+        assert Outcome.COPIED is place.copy_one("a", "b", parts_over=PART, part_bytes=PART).outcome
+        asked = objects.heard()
+        copied = place.copy_one("b", "c", parts_over=PART, part_bytes=PART)
+        assert (Outcome.COPIED, Evidence.CHECKSUM) == (copied.outcome, copied.evidence)
+        assert "GET" not in asked[asked.index("PUT") :]
+        assert place.get("a")["Body"] == place.get("c")["Body"]
+
     def test_an_etag_of_parts_proves_nothing(self, place: Place) -> None:
         """An object uploaded in parts is read, and so is its copy, whatever their ETags are."""
         place.put_in_parts("a", os.urandom(PART + 10), PART)

@@ -16,8 +16,7 @@ from migrator.model.errors import MigratorError
 from migrator.model.objects import CopySettings, CopyTask, ObjectName, StoredObject
 
 MOST_PARTS: Final = 10_000
-# Of these a whole object's can be made from those of its parts.
-JOINED: Final = ("CRC64NVME", "CRC32C", "CRC32")
+JOINED: Final = "CRC64NVME"  # that of a whole object can be made from those of its parts
 
 
 def copy_in_parts(
@@ -32,7 +31,6 @@ def copy_in_parts(
     if task.since is not None:
         abort_left(store, task.target, task.since)
     tags, left = _tags(store, source)
-    algorithm = next((one for one in JOINED if one in source.checksums), JOINED[0])
     begun = store.call(
         "create_multipart_upload",
         **target,
@@ -40,7 +38,7 @@ def copy_in_parts(
         **tags,
         Metadata=dict(source.metadata),
         StorageClass=source.storage_class,
-        ChecksumAlgorithm=algorithm,
+        ChecksumAlgorithm=JOINED,
         ChecksumType="FULL_OBJECT",
     )
     upload = {**target, "UploadId": begun["UploadId"]}
