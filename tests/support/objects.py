@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -41,7 +41,7 @@ class Objects:
         self.storage = Storage(endpoint=self.endpoint, region=region)
         self.store = self.open()
         plain = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 2})
-        self.client = boto3.client("s3", endpoint_url=self.endpoint, region_name=region, config=plain)
+        self.client = boto3.session.Session().client("s3", endpoint_url=self.endpoint, region_name=region, config=plain)
         self.shared = self.bucket()
         self._numbers = itertools.count(1)
 
@@ -155,20 +155,25 @@ def opened(choice: str | None) -> Iterator[Objects]:
             objects = Objects(endpoint=choice, about=f"given by {CHOICE_VARIABLE}", lasting=True)
         else:
             server = stack.enter_context(S3.start())
-            before = {name: os.environ.get(name) for name in server.environment}
-            os.environ.update(server.environment)
-            stack.callback(_restore, before)
+            stack.enter_context(_surroundings(server.environment))
             objects = Objects(endpoint=server.endpoint, about=server.about, pid=server.pid)
         with closing(objects):
             yield objects
 
 
-def _restore(before: dict[str, str | None]) -> None:
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+@contextmanager
+def _surroundings(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment for a while."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
@@ -178,7 +183,10 @@ def moto() -> Iterator[Objects]:
     server.start()
     try:
         host, port = server.get_host_and_port()
-        with closing(Objects(endpoint=f"http://{host}:{port}", about="moto")) as objects:
+        # Whoever opens the other store meanwhile needs the credentials of that one.
+        with _surroundings({"AWS_ACCESS_KEY_ID": "whoever", "AWS_SECRET_ACCESS_KEY": "whatever"}):
+            objects = Objects(endpoint=f"http://{host}:{port}", about="moto")
+        with closing(objects):
             yield objects
     finally:
         server.stop()
