@@ -22,7 +22,8 @@ _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefr
 _ELSEWHERE: Final = frozenset(
     {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 )
-_OF_GATEWAYS: Final = frozenset({TOO_OFTEN, 502, 503, 504})  # they speak for S3 without its words
+# Gateways speak for S3 without its words, and not every store has words for what a status says.
+_WITHOUT_WORDS: Final = frozenset({FORBIDDEN, NOT_FOUND, CONFLICT, PRECONDITION, TOO_OFTEN, 502, 503, 504})
 _REDIRECTS: Final = frozenset({301, 307, 308})
 _CLOCK: Final = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 _CLOSED: Final = frozenset({"AllAccessDisabled", "AccountProblem", "NotSignedUp"})
@@ -58,9 +59,8 @@ def of_answer(
     status = int(meta.get("HTTPStatusCode", 0))
     if found := _of_the_world(code, status, said, asked, storage):
         return found
-    if not operation.startswith("head_") and code in {str(status), str(BROKEN)} and status not in _OF_GATEWAYS:
-        what = f"{storage.endpoint or 'Amazon S3'} does not answer {operation} as S3 does ({status} {said})."
-        return WorldError("M261", what, "Look at `endpoint` in [s3], and at proxies on the way.")
+    if not operation.startswith("head_") and code in {str(status), str(BROKEN)} and status not in _WITHOUT_WORDS:
+        return no_s3(storage, f"{operation}: {status} {said}".rstrip())
     if status >= BROKEN or status == TOO_OFTEN or code in _OVERLOADED or code == "InternalError":
         times = int(meta.get("RetryAttempts", 0)) + 1
         what = f"The store still answered {code or status} after {_tried(times)} of {operation} ({said})."
@@ -105,6 +105,12 @@ def of_the_way(error: Exception, errors: Any, storage: Storage) -> MigratorError
     if isinstance(error, (errors.ConnectionError, errors.HTTPClientError, errors.IncompleteReadError)):
         return WorldError("M258", f"{where} cannot be reached ({said}).", f"Look at network, proxy and [s3]. {AGAIN}")
     return WorldError("M262", f"{where}: {said}.", AGAIN)
+
+
+def no_s3(storage: Storage, said: str) -> MigratorError:
+    """Say that something else answers."""
+    what = f"{storage.endpoint or 'Amazon S3'} does not answer as S3 does ({said})."
+    return WorldError("M261", what, "Look at `endpoint` in [s3], and at proxies on the way.")
 
 
 def unexplained(refusal: RefusalError) -> MigratorError:

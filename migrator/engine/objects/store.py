@@ -113,6 +113,8 @@ class Store:
         try:
             self.call("list_objects_v2", Bucket=bucket, MaxKeys=1)
         except RefusalError as refusal:
+            if not refusal.code:
+                raise failures.no_s3(self.storage, str(refusal)) from None
             if refusal.status != failures.FORBIDDEN:
                 raise failures.unexplained(refusal) from None
             self._check_reading(bucket)
