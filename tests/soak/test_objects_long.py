@@ -32,7 +32,7 @@ def test_every_fault_under_its_name_and_nothing_astray(objects: Objects) -> None
     place = Place(objects, objects.bucket())
     chance = random.Random(5_000)
     fates = {
-        f"{'denied' if fate is Outcome.DENIED else 'old'}/{number}/{chance.choice(list(KEYS.values()))[:200]}": fate
+        f"{'denied' if fate is Outcome.DENIED else 'old'}/{number}/{chance.choice(list(KEYS.values()))[:150]}": fate
         for number, fate in enumerate(_fates(chance))
     }
     _write(place, fates)
