@@ -162,7 +162,13 @@ def test_a_default_that_is_worked_out_is_not_given_to_rows_that_are_there() -> N
         (beside(part("rule", "r", "RULE AS ON INSERT")), "may change or refuse our rows"),
         (beside(part("policy", "all", "AS PERMISSIVE FOR ALL")), "may show our rows to more people"),
         (replace(FILLED, parts=(*without(TRIGGER).parts, replace(TRIGGER, state="DISABLED"))), "touch is DISABLED"),
-        (replace(without(OWNER), parts=(*without(OWNER).parts, replace(OWNER, content="FOREIGN KEY (x)"))), "FOREIGN"),
+        (
+            replace(
+                without(OWNER),
+                parts=(*without(OWNER).parts, replace(OWNER, content="FOREIGN KEY (x)", columns=("x",))),
+            ),
+            "FOREIGN",
+        ),
         (replace(FILLED, builders=(4711,)), "an index of it is being built by pid 4711"),
         (replace(FILLED, kind="p"), "it is a partitioned table, declared: an ordinary table"),
     ],
