@@ -209,8 +209,9 @@ class Ranking:
         return bool(
             value(
                 conn,
-                f"SELECT EXISTS (SELECT FROM ({self.grouping.free}) AS r"
-                f" WHERE NOT EXISTS (SELECT FROM {self._table} AS kept WHERE {same}))",
+                # Counted: for the first row alone the planner would read all pairs anew for every row.
+                f"SELECT count(*) > 0 FROM ({self.grouping.free}) AS r"
+                f" WHERE NOT EXISTS (SELECT FROM {self._table} AS kept WHERE {same})",
             )
         )
 
