@@ -48,6 +48,7 @@ EVERY_SERVER = (
 IN_SOAK = (
     *EVERY_SERVER,
     "acceptance/test_artworks_v2_traps.py",
+    "acceptance/test_jobs_and_attempts_*.py",
     "acceptance/test_output_type_tables_traps.py",
     "integration/test_archive*.py",
     "integration/test_database_shape.py",
