@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import tempfile
 from contextlib import ExitStack
 from fnmatch import fnmatch
@@ -88,6 +89,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Open the servers, unless this is a worker or no test will run."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background: what tests stop would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
         return
     _work_in_memory()
