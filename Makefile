@@ -21,7 +21,7 @@ ifeq ($(shell test -w "$${XDG_CACHE_HOME:-$${HOME:-}}" && echo writable),)
 export UV_CACHE_DIR ?= $(CURDIR)/.tools/cache
 endif
 
-WORKERS ?= 2
+WORKERS ?= 3
 TESTS := $(wildcard tests/unit tests/integration tests/acceptance)
 PYTEST := pytest -n $(WORKERS)
 

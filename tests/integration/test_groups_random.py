@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
 from migrator.model.step import Phase
@@ -24,6 +25,7 @@ def test_winners_and_followers_are_those_of_plain_python(database: str, tmp_path
     holds()
 
 
+@pytest.mark.soak
 def test_a_copy_killed_at_any_point_ends_as_one_that_was_not(database: str, tmp_path: Path) -> None:
     """Killed after ranking, among the winners and among the rows that follow them, while others come in."""
     desk = project(tmp_path, database, settings={"batch_rows": 20, "range_rows": 60, "workers": 2})

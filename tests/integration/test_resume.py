@@ -99,6 +99,7 @@ def test_five_killed_servers_change_nothing(killable: Postgres, tmp_path: Path) 
     ends_as(desk, fingerprint(killable.url("undisturbed")))
 
 
+@pytest.mark.soak
 def test_killed_clients_with_two_workers_change_nothing(at: Callable[..., Desk], tmp_path: Path) -> None:
     """5 kills of a client that copies with two workers: the end is that of an undisturbed run with one."""
     undisturbed = fingerprint(at("moved", SOME, competing=False).database.url)
@@ -122,6 +123,7 @@ def test_a_kill_during_expand_changes_nothing(seed: int, at: Callable[..., Desk]
     ends_as(desk, undisturbed)
 
 
+@pytest.mark.soak
 def test_killed_rollbacks_end_as_before(at: Callable[..., Desk]) -> None:
     """6 kills of a rollback of 20,000 rows: it goes on, and everything but the Ledger is as before the change."""
     before = as_it_was(at("before", SOME).database.url)
