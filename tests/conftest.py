@@ -37,13 +37,9 @@ EVERY_SERVER = (
     "integration/test_database_failures.py",
     "integration/test_database_inventory.py",
     "integration/test_engine_casts.py",
-    "integration/test_engine_digests.py",
-    "integration/test_engine_inplace.py",
     "integration/test_engine_places.py",
     "integration/test_engine_projection.py",
-    "integration/test_engine_tables.py",
     "integration/test_hazards.py",
-    "integration/test_row*.py",
 )
 # What is left out even here are minutes of kills, Alembic, and the command line.
 IN_SOAK = (
@@ -57,10 +53,12 @@ IN_SOAK = (
     "integration/test_folded_merge.py",
     "integration/test_groups.py",
     "integration/test_handed_over.py",
+    "integration/test_inplace.py",
     "integration/test_moved_to.py",
     "integration/test_proof*.py",
     "integration/test_resume.py",
     "integration/test_rights.py",
+    "integration/test_row*.py",
 )
 LONG = ("*killed*",)  # of these, on the first version only
 MEMORY = Path("/dev/shm")  # noqa: S108 -- used by way of tempfile

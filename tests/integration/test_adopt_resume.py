@@ -95,6 +95,7 @@ def objects(url: str) -> list[tuple]:
     )
 
 
+@pytest.mark.soak
 def test_a_process_that_dies_at_any_statement_is_gone_on_with(
     database_from, tmp_path: Path, quickly, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,7 @@ def test_a_killed_archive_goes_on_or_back(desk: Desk) -> None:
     kill_archives(desk, every=False)
 
 
+@pytest.mark.soak
 def test_a_killed_way_back_goes_on(desk: Desk) -> None:
     """SIGKILL before each statement of the undo."""
     kill_ways_back(desk)

@@ -276,6 +276,7 @@ def test_a_table_that_the_change_makes_is_written_in_place_as_well(database: str
     assert apply(desk).proven
 
 
+@pytest.mark.soak
 def test_killed_at_any_instant_it_goes_on_forward_and_back(database: str, tmp_path: Path) -> None:
     """Processes killed in the middle leave whole batches; what goes on ends as an undisturbed run, both ways."""
     execute(database, "CREATE TABLE old (id bigint PRIMARY KEY, code text, note text NOT NULL)")
