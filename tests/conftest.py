@@ -206,4 +206,5 @@ def objects() -> Iterator[stores.Objects]:
 def place(objects: stores.Objects) -> Iterator[stores.Place]:
     """Give the test an empty place of its own in the store, and take back what it let happen there."""
     yield objects.place()
+    print(objects.complaints())  # noqa: T201 -- shown where a test failed
     stores.nothing_happens(objects.store)

@@ -40,6 +40,7 @@ class S3:
         self.secret_key = secrets.token_hex(20)
         self.region = REGION
         self.about = ""
+        self.log: Path | None = None
         self._port = 0
         self._closing = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
@@ -113,6 +114,7 @@ class S3:
         """Start it once; None when it answers, else what it said."""
         base = weed.free_block()
         data, log = home / f"data-{base}", home / "weed.log"
+        self.log = log
         data.mkdir()
         self._port = weed.s3_port(base)
         weed.remove_sockets(base)

@@ -20,9 +20,10 @@ from tests.support.objects import Objects, Place
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# A process that forks another one for each line of numbers, which copies old/N to new/N and tells of each.
+# A process that forks another one for each line of numbers, which copies old/N to new/N, tells of each, and is killed
+# when it has told of as many as the line begins with, while others are under way.
 LAUNCHER = """
-import os, sys
+import os, signal, sys
 from datetime import datetime
 from migrator.engine.objects import Pool, Store
 from migrator.model.objects import CopySettings, CopyTask, ObjectName, Storage
@@ -34,18 +35,22 @@ def task(number):
     source, target = (ObjectName(bucket, f"{side}/{number}") for side in ("old", "new"))
     return CopyTask(source=source, target=target, since=datetime.fromisoformat(since), reference=number)
 
-def copy(numbers):
-    print("begun", os.getpid(), flush=True)
-    for one in Pool(store, CopySettings(workers=8)).copy(map(task, numbers)):
-        print("copied", one.task.reference, flush=True)
+def tell(word, number):
+    os.write(1, f"{word} {number}\\n".encode())  # at once, or not at all
+
+def copy(most, *numbers):
+    for told, one in enumerate(Pool(store, CopySettings(workers=8)).copy(map(task, numbers)), 1):
+        tell("copied", one.task.reference)
+        if told == most:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 for line in sys.stdin:
     child = os.fork()
     if not child:
-        copy(map(int, line.split()))
+        copy(*map(int, line.split()))
         os._exit(0)
     _, status = os.waitpid(child, 0)
-    print("ended", os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, flush=True)
+    tell("ended", os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0)
 """
 
 
@@ -68,16 +73,14 @@ class Copies:
         self._process.__exit__(*error)
 
     def killed(self, numbers: Iterable[int], *, after: int) -> set[int]:
-        """Copy until so many are told of, then kill it with SIGKILL, others under way; give those that were told."""
+        """Copy until so many are told of and SIGKILL comes, others under way; give those that were told."""
         assert self._process.stdin is not None
-        self._process.stdin.write(" ".join(map(str, numbers)) + "\n")
+        self._process.stdin.write(" ".join(map(str, (after, *numbers))) + "\n")
         self._process.stdin.flush()
-        _, pid = self._said()
-        told = {self._said()[1] for _ in range(after)}
-        os.kill(pid, signal.SIGKILL)
+        told = set()
         while (said := self._said())[0] == "copied":
             told.add(said[1])
-        assert ("ended", signal.SIGKILL) == said, "it was killed too late"
+        assert ("ended", signal.SIGKILL) == said, "it was not killed"
         return told
 
     def _said(self) -> tuple[str, int]:

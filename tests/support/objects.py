@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -31,6 +32,7 @@ class Objects:
     endpoint: str
     about: str
     pid: int | None = None
+    log: Path | None = None
     lasting: bool = False
     name: str = field(default_factory=lambda: f"test-{uuid4().hex[:8]}")
     made: list[str] = field(default_factory=list)
@@ -63,6 +65,11 @@ class Objects:
         if versioned:
             self.client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return name
+
+    def complaints(self) -> str:
+        """Give the end of what the server has complained of in its log, for whoever reads of a test that failed."""
+        lines = self.log.read_text("utf-8", "replace").splitlines() if self.log else []
+        return "\n".join([one for one in lines if one.startswith(("W", "E", "F"))][-20:])
 
     def place(self) -> Place:
         """Give a part of the shared bucket that is empty."""
@@ -156,7 +163,7 @@ def opened(choice: str | None) -> Iterator[Objects]:
         else:
             server = stack.enter_context(S3.start())
             stack.enter_context(_surroundings(server.environment))
-            objects = Objects(endpoint=server.endpoint, about=server.about, pid=server.pid)
+            objects = Objects(endpoint=server.endpoint, about=server.about, pid=server.pid, log=server.log)
         with closing(objects):
             yield objects
 
