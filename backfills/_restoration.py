@@ -70,7 +70,7 @@ ERROR = sql(
 
 # Where its pictures are: the key of an object in every form of URL that was ever stored.
 
-S3_HOST = r"s3([.-][a-z0-9-]+)*\.amazonaws\.com(\.cn)?(:[0-9]+)?"
+S3_HOST = r"s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?(?::[0-9]+)?"
 HOST = "^https?://[^/]+/+"
 #: By name: how a form is recognised, and what stands before the key. The first that fits counts.
 FORMS = {
@@ -80,6 +80,13 @@ FORMS = {
     "URL of CloudFront": (r"^https?://[^/?#]+\.cloudfront\.net(:[0-9]+)?/", HOST),
     "URL of another host": (r"^https?://(?![^/?#]*amazonaws\.com)[^/?#]+/", HOST),
     "key alone": (r"^(?![a-z][a-z0-9+.-]*:|/|[^/?#]*\.(cloudfront\.net|amazonaws\.com)([:/]|$))", "^"),
+}
+
+#: The forms that name a bucket, and where they name it; in all others it is the one of [s3].
+IN_BUCKETS = {
+    "s3://bucket/key": "^s3://([^/?#]+)/",
+    "URL of S3 with the bucket in its path": rf"^https?://{S3_HOST}/([^/?#]+)/",
+    "URL of S3 with the bucket in its host": rf"^https?://([^/?#]+)\.{S3_HOST}/",
 }
 
 
@@ -130,6 +137,17 @@ def key(said: Sql | Rules) -> Sql:
 def recognised(name: str, form: str) -> Sql:
     """Hold where a column names a picture in this form."""
     return sql(f"{picture(name)} <> '' AND {picture(name)} ~* '{FORMS[form][0]}'")
+
+
+def bucket(name: str) -> Sql:
+    """Find the bucket in which a column says that its picture is; NULL where it names none."""
+
+    def named(form: str) -> str:
+        found = f"(regexp_match({picture(name)}, '{IN_BUCKETS[form]}', 'i'))[1]"
+        return f"lower({found})" if form.endswith("host") else found
+
+    arms = " ".join(f"WHEN {picture(name)} ~* '{FORMS[form][0]}' THEN {named(form)}" for form in IN_BUCKETS)
+    return sql(f"CASE {arms} END")
 
 
 PROCESSED_KEY = key(
