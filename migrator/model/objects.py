@@ -100,6 +100,7 @@ class Outcome(Enum):
     TOO_LARGE = "too large"
     ARCHIVED = "archived, to be restored first"
     NO_NAME = "no object can have this name"
+    CONTESTED = "another row has this key"
     REFUSED = "refused by the store"
 
     @property
