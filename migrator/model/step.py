@@ -75,7 +75,7 @@ class Plan:
     """The ordered Steps of a change with what is known before any is taken. Making it changes nothing.
 
     `balances` foretell where each row will go; `unread` names source columns nobody reads, `reads` what is
-    read besides the source, by backfill.
+    read besides the source, by backfill. `moving` says from where to where objects go, and of what documents are made.
     """
 
     change: str
@@ -92,6 +92,7 @@ class Plan:
     left_behind: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     unread: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    moving: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     undo: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     bytes_needed: int | None = None
