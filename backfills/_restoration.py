@@ -23,6 +23,12 @@ STALE_AFTER = param(
     fits="[0-9]{1,6} (second|minute|hour|day|week)s?",
     example="24 hours",
 )
+COPY_OBJECTS = param(
+    "copy_objects",
+    bool,
+    default=False,
+    help="copy the pictures to the keys of the new application, in the bucket of [s3]",
+)
 MODEL = param("legacy_model", default="comfyui_legacy", help="what the old restorations are called in model")
 
 BLANKS = r"E' \t\r\n'"
@@ -160,12 +166,24 @@ PROCESSED_KEY = key(
     )
 )
 
-# Of the original no row says by which form it was found: it is kept as it was, too.
+# Of these no row says by which form it was found: the original is kept as it was, too.
 _ARMS = {f"form{place}": form for place, form in enumerate(FORMS)}
-ORIGINAL_KEY = key(
-    sql(
-        f"CASE {' '.join(f'WHEN {{{name}}} THEN {{path_of_{name}}}' for name in _ARMS)} END",
-        **{name: recognised("original_image_url", form) for name, form in _ARMS.items()},
-        **{f"path_of_{name}": path("original_image_url", form) for name, form in _ARMS.items()},
+
+
+def plain_key(name: str) -> Sql:
+    """Find the key of the picture that a column names, and say nothing of its form; NULL where there is none."""
+    return key(
+        sql(
+            f"CASE {' '.join(f'WHEN {{{arm}}} THEN {{path_of_{arm}}}' for arm in _ARMS)} END",
+            **{arm: recognised(name, form) for arm, form in _ARMS.items()},
+            **{f"path_of_{arm}": path(name, form) for arm, form in _ARMS.items()},
+        )
     )
-)
+
+
+ORIGINAL_KEY = plain_key("original_image_url")
+FINISHED_KEY = sql("CASE WHEN {completed} THEN {key} END", completed=COMPLETED, key=plain_key("processed_image_url"))
+
+# In which bucket they are; NULL is the one of [s3].
+FINISHED_BUCKET = bucket("processed_image_url")
+ORIGINAL_BUCKET = bucket("original_image_url")

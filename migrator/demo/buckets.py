@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from migrator.engine.objects import Store, inventory, look
+from migrator.model.objects import ObjectName
 
 WORKERS: Final = 8
 AHEAD: Final = 1_000
@@ -47,6 +48,17 @@ def fill(store: Store, bucket: str, objects: Iterable[Media]) -> int:
         store.call("put_object", Bucket=bucket, Key=one.key, Body=one.body, **said)
 
     return sum(1 for _ in _at_once(put, objects))
+
+
+def listed(store: Store, bucket: str) -> dict[str, tuple[int, str]]:
+    """List every object of a bucket: its size, and its content by its ETag."""
+    return {one.name.key: (one.size, one.etag) for one in inventory(store, bucket)}
+
+
+def unanswered(store: Store, bucket: str, keys: Iterable[str]) -> list[str]:
+    """Ask for the object under each key, and give the keys under which there is none."""
+    asked = _at_once(lambda key: (key, look(store, ObjectName(bucket, key))), keys)
+    return [key for key, found in asked if found is None]
 
 
 def contents(store: Store, bucket: str) -> dict[str, Held]:

@@ -2,25 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from botocore.exceptions import ClientError
 
 from migrator.demo import buckets
-from migrator.demo.jobs_and_attempts import media
+from migrator.demo.jobs_and_attempts import fates, media
+from migrator.ledger.quarantine import Selection
+from migrator.model.step import Report, State
+from migrator.project.config import S3Table
+from migrator.workflow import housekeeping, use_cases
+from migrator.workflow.desk import Desk
 from tests.support.objects import Objects
+from tests.support.projects import rows_of, silent
+from tests.support.restoration import CHANGE, NOTE, desk_on, waiting
+
+ENDINGS = ("jpg", "png", "webp", "heic")  # in the order in which the new application tries them
 
 
-def filled(objects: Objects, bucket: str, *, rows: int | None = None) -> dict[str, buckets.Held]:
+def filled(objects: Objects, bucket: str) -> dict[str, buckets.Held]:
     """Fill a bucket with the pictures of the legacy rows, and look at all of it."""
-    buckets.fill(objects.store, bucket, media(rows=rows))
+    buckets.fill(objects.store, bucket, media())
     return buckets.contents(objects.store, bucket)
 
 
-@contextmanager
-def emptied(objects: Objects, bucket: str) -> Iterator[str]:
-    """Give a bucket, and empty it afterwards."""
-    try:
-        yield bucket
-    finally:
-        for key in buckets.contents(objects.store, bucket):
-            objects.client.delete_object(Bucket=bucket, Key=key)
+def desk_with(url: str, objects: Objects, bucket: str, **params: str) -> Desk:
+    """Open the documented change on a database, with [s3] naming a bucket, and the wish to copy objects."""
+    desk = desk_on(url, **{"copy_objects": "true", **params})
+    table = S3Table(endpoint=objects.endpoint, region=objects.storage.region, bucket=bucket)
+    config = desk.project.config.model_copy(update={"s3": table})
+    return replace(desk, project=replace(desk.project, config=config))
+
+
+def settle(desk: Desk) -> Report:
+    """Apply the change with its objects; dismiss by name exactly what is planted to wait; apply it to its proof."""
+    report = use_cases.apply(desk, listen=silent)
+    assert False is report.proven
+    planted = {name: dict(one.quarantined) for name, one in fates(objects=True).items() if one.quarantined}
+    assert planted == waiting(report)
+    housekeeping.quarantine_dismiss(desk, Selection(change=CHANGE), NOTE)
+    report = use_cases.apply(desk, listen=silent)
+    assert (State.VERIFIED, True) == (report.state, report.proven)
+    return report
+
+
+def copied_by_a_script(objects: Objects, bucket: str, url: str) -> dict[str, str]:
+    """Copy the originals as a quick script does: the path of the URL as it is, its ending, and whatever is there.
+
+    Gives what went wrong, by the id of the row.
+    """
+    wrong = {}
+    for job, original in rows_of(url, "SELECT id::text, original_image_url FROM restoration_jobs"):
+        path = urlsplit(original).path.lstrip("/").removeprefix(f"{bucket}/")
+        ending = path.rpartition(".")[2]
+        try:
+            objects.client.copy_object(
+                Bucket=bucket, Key=f"processed/{job}.{ending}", CopySource={"Bucket": bucket, "Key": path}
+            )
+        except ClientError as error:
+            wrong[job] = error.response["Error"]["Code"]
+    return wrong
+
+
+def probed(keys: set[str], job: str) -> str | None:
+    """Find the original of a job as the new application does; None where it finds nothing."""
+    return next((key for ending in ENDINGS if (key := f"processed/{job}.{ending}") in keys), None)
