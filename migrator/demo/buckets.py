@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -39,13 +40,16 @@ class Held:
     metadata: Mapping[str, str]
 
 
+def as_written(objects: Iterable[Media]) -> dict[str, Held]:
+    """Say what a bucket holds after these objects were written into it, and nothing else."""
+    return {one.key: _written(one) for one in objects}
+
+
 def fill(store: Store, bucket: str, objects: Iterable[Media]) -> int:
     """Write objects into a bucket that is there, and count them."""
 
     def put(one: Media) -> None:
-        said = {"ContentType": one.content_type, "Metadata": one.metadata}
-        said |= {"CacheControl": one.cache_control} if one.cache_control else {}
-        store.call("put_object", Bucket=bucket, Key=one.key, Body=one.body, **said)
+        store.call("put_object", Bucket=bucket, Key=one.key, Body=one.body, Metadata=one.metadata, **_headers(one))
 
     return sum(1 for _ in _at_once(put, objects))
 
@@ -78,6 +82,16 @@ def difference(before: Mapping[str, Held], now: Mapping[str, Held]) -> str:
             word = "is gone" if key not in now else "is new" if key not in before else "is another"
             return f"{key} {word}"
     return ""
+
+
+def _written(one: Media) -> Held:
+    etag = hashlib.md5(one.body, usedforsecurity=False).hexdigest()
+    return Held(size=len(one.body), etag=etag, headers=_headers(one), metadata=one.metadata)
+
+
+def _headers(one: Media) -> dict[str, str]:
+    said = {"ContentType": one.content_type, "CacheControl": one.cache_control}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _at_once(act: Callable[[One], Made], objects: Iterable[One]) -> Iterator[Made]:

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from migrator.demo import buckets
-from migrator.demo.jobs_and_attempts import build_legacy, planted, planted_media
+from migrator.demo.jobs_and_attempts import build_new_application_rows, planted, planted_media
 from migrator.demo.jobs_and_attempts.fates import ATTEMPTS, NO_OBJECT, fates
 from migrator.demo.jobs_and_attempts.ids import job_id, picture_id
 from migrator.demo.jobs_and_attempts.media import (
@@ -25,12 +25,11 @@ from migrator.demo.jobs_and_attempts.media import (
 )
 from migrator.demo.jobs_and_attempts.mix import FORMS, LIVE, MIX, PRESIGNED
 from migrator.model.errors import RefusedError
-from migrator.model.step import Phase
 from migrator.workflow import use_cases
 from tests.support.guide_000 import run_migration, run_rollback
-from tests.support.media import copied_by_a_script, desk_with, filled, probed, settle
-from tests.support.projects import back, execute, rows_of, run, silent, terms
-from tests.support.restoration import expanded, id_of, scalar, with_application
+from tests.support.media import copied_by_a_script, desk_with, filled, in_bucket, probed, settle
+from tests.support.projects import back, execute, rows_of, silent, terms
+from tests.support.restoration import expanded, id_of, scalar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,14 +66,17 @@ def moved(databases: Databases, objects: Objects):
     """Move rows and objects once; no test writes to either."""
     bucket = objects.bucket()
     before = filled(objects, bucket)
-
-    def build(url: str) -> None:
-        with_application(url, bucket=bucket)
+    with databases.fresh(databases.template("jobs_and_attempts expanded", expanded)) as url:
+        with closing(psycopg.connect(in_bucket(url, bucket))) as conn, conn:
+            build_new_application_rows(conn)
         settle(desk_with(url, objects, bucket))
-
-    with databases.fresh() as url:
-        build(url)
         yield Moved(url, bucket, before, buckets.contents(objects.store, bucket))
+
+
+@pytest.fixture
+def legacy(database_from: Copies) -> str:
+    """Give a copy of the legacy database with empty new tables."""
+    return database_from("jobs_and_attempts expanded", expanded)
 
 
 @pytest.fixture
@@ -142,15 +144,14 @@ def test_r_t10_the_new_application_finds_the_original(guided: str, moved: Moved)
 
 
 def test_r_t15_copies_are_encoded_idempotent_and_named_by_what_they_are(
-    database: str, objects: Objects, moved: Moved
+    legacy: str, objects: Objects, moved: Moved
 ) -> None:
     """A script that takes URLs at their word misses keys, overwrites one and lies of types; ours does none of that."""
     theirs = objects.bucket()
     before = filled(objects, theirs)
-    expanded(database, bucket=theirs)
-    wrong = copied_by_a_script(objects, theirs, database)
+    wrong = copied_by_a_script(objects, theirs, in_bucket(legacy, theirs))
     escaped = {id_of(number) for number in PLACE if FORMS[number % 8].startswith("encoded")}
-    bars = {job for job, user in rows_of(database, "SELECT id::text, user_id FROM restoration_jobs") if "|" in user}
+    bars = {job for job, user in rows_of(legacy, "SELECT id::text, user_id FROM restoration_jobs") if "|" in user}
     assert escaped & bars <= wrong.keys()  # %7C and %257C are no bars
     assert set(wrong.values()) == {"NoSuchKey"}
     assert set(wrong) > {id_of(number) for number in WITHOUT_ORIGINAL}
@@ -183,18 +184,17 @@ UPDATE restore_attempts SET params = params || '{{"liked": true}}' WHERE job_id 
 
 
 def test_r_t13_objects_go_back_with_their_rows_and_those_of_the_application_stay(
-    guided: str, database: str, objects: Objects
+    guided: str, legacy: str, objects: Objects
 ) -> None:
     """The guide's rollback leaves objects that nothing names; ours removes its copies, and nothing anybody needs."""
     bucket = objects.bucket()
     before = filled(objects, bucket)
-    expanded(database, bucket=bucket)
-    desk = desk_with(database, objects, bucket)
+    desk = desk_with(in_bucket(legacy, bucket), objects, bucket)
     settle(desk)
     first, liked, again = id_of(1), id_of(2), id_of(3)
     theirs = THEIR_KEY.format(job=first)
     objects.client.put_object(Bucket=bucket, Key=theirs, Body=b"a new picture", ContentType="image/jpeg")
-    for url in (guided, database):
+    for url in (guided, legacy):
         execute(url, NEW_ROWS.format(first=first, liked=liked, key=theirs))
     run_rollback(guided)
     assert [(None,)] == rows_of(guided, "SELECT to_regclass('jobs')")
@@ -205,7 +205,7 @@ def test_r_t13_objects_go_back_with_their_rows_and_those_of_the_application_stay
     assert again in uploaded
     objects.client.put_object(Bucket=bucket, Key=uploaded, Body=b"the photo, better", ContentType="image/jpeg")
     with_ours = buckets.contents(objects.store, bucket)
-    used = scalar(database, "SELECT s3_key FROM restore_attempts WHERE params ->> 'liked' = 'true'")
+    used = scalar(legacy, "SELECT s3_key FROM restore_attempts WHERE params ->> 'liked' = 'true'")
     assert used in with_ours
     with pytest.raises(RefusedError, match="M412"):
         back(desk)
@@ -218,53 +218,37 @@ def test_r_t13_objects_go_back_with_their_rows_and_those_of_the_application_stay
     # Beside these, at most the original of the job that stays with the row somebody liked.
     assert set(left) - {theirs, uploaded, used} <= {copy_of_original(MIX[PLACE[2]], PLACE[2])}
     assert left[uploaded].size == len(b"the photo, better")
-    assert {used, theirs} == {key for (key,) in rows_of(database, "SELECT s3_key FROM restore_attempts")}
+    assert {used, theirs} == {key for (key,) in rows_of(legacy, "SELECT s3_key FROM restore_attempts")}
 
 
-def test_the_way_back_is_to_the_letter(database: str, objects: Objects) -> None:
-    """After apply and rollback the bucket has the keys, contents, types and metadata it had; also after half of it."""
-    bucket = objects.bucket()
-    before = filled(objects, bucket)
-    expanded(database, bucket=bucket)
-    desk = desk_with(database, objects, bucket)
-    report = use_cases.apply(desk, listen=silent)
-    assert [0] * len(report.balances) == [one.unaccounted for one in report.balances]
-    made = buckets.contents(objects.store, bucket)
-    assert before == {key: made[key] for key in before}
-    assert len(made) > len(before) * 1.5
-    back(desk)
-    assert before == buckets.contents(objects.store, bucket)
-
-
-def test_the_wish_may_come_later_and_go_again(database: str, objects: Objects) -> None:
+def test_the_wish_may_come_later_and_go_again(legacy: str, objects: Objects) -> None:
     """Rows move with their old keys; with copy_objects they get new ones, without it the old ones; then all go back."""
     bucket = objects.bucket()
     before = filled(objects, bucket)
-    expanded(database, bucket=bucket)
-    without, wanted = (desk_with(database, objects, bucket, copy_objects=one) for one in ("false", "true"))
+    in_bucket(legacy, bucket)
+    without, wanted = (desk_with(legacy, objects, bucket, copy_objects=one) for one in ("false", "true"))
     use_cases.apply(without, listen=silent)
     assert before == buckets.contents(objects.store, bucket)
-    old = keys_of(database)
+    old = keys_of(legacy)
     assert fates()[ATTEMPTS].keys["picture"] == len(old)
-    use_cases.apply(wanted, listen=silent)
-    new = keys_of(database)
+    report = use_cases.apply(wanted, listen=silent)
+    assert [0] * len(report.balances) == [one.unaccounted for one in report.balances]
+    new = keys_of(legacy)
     assert fates(objects=True)[ATTEMPTS].keys["picture"] == sum(key.startswith("restored/") for key in new.values())
     assert [] == buckets.unanswered(objects.store, bucket, (key for key in new.values() if key.startswith("restored/")))
     use_cases.apply(without, listen=silent)
-    assert old == keys_of(database)
+    assert old == keys_of(legacy)
     back(without)
     assert before == buckets.contents(objects.store, bucket)
 
 
-def test_a_bucket_that_the_url_names_is_where_the_object_is_taken_from(database: str, objects: Objects) -> None:
+def test_a_bucket_that_the_url_names_is_where_the_object_is_taken_from(legacy: str, objects: Objects) -> None:
     """URLs of S3 lead to their own bucket, all others to that of [s3], which is where every copy goes."""
     old, new = objects.bucket(), objects.bucket()
     before = filled(objects, old)
     for key in [one for one in before if one.startswith("processed/")]:  # those tried by hand are in the new one
         objects.client.delete_object(Bucket=old, Key=key)
     filled(objects, new)
-    with closing(psycopg.connect(database)) as conn, conn:
-        build_legacy(conn, bucket=old)
     for number in (8, 12):  # one by the CDN, one by its bucket
         assert FORMS[number % 8] in {"cloudfront", "s3"}
     # One picture is in the other bucket alone: it is not looked for there.
@@ -272,8 +256,7 @@ def test_a_bucket_that_the_url_names_is_where_the_object_is_taken_from(database:
     for number, bucket in gone.items():
         key = MIX[PLACE[number]].key.replace("#", picture_id(PLACE[number], "processed"))
         objects.client.delete_object(Bucket=bucket, Key=key)
-    run(desk_with(database, objects, new), to=Phase.EXPAND)
-    desk = desk_with(database, objects, new)
+    desk = desk_with(in_bucket(legacy, old), objects, new)
     use_cases.apply(desk, listen=silent)
     waits = terms(desk, ATTEMPTS)["quarantined", NO_OBJECT]
     assert EXPECTED.without_picture + len(gone) == waits

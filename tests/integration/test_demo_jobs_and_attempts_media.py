@@ -104,7 +104,7 @@ def test_what_is_planted_is_in_the_bucket(objects: Objects, bucket: str, found: 
     """Each class has its planted number, and each object is what it was said to be."""
     written = {one.key: one for one in media()}
     assert EXPECTED.objects == len(written) == len(found)
-    assert set(written) == set(found)
+    assert buckets.as_written(media()) == found
     assert written[TEST_KEY].content_type == "image/jpeg"
     assert set(STRANGERS) < set(found)
     assert EXPECTED.of_tests == len(NO_UPDATED)

@@ -8,17 +8,25 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from migrator.demo import buckets
-from migrator.demo.jobs_and_attempts import fates, media
+from migrator.demo.jobs_and_attempts import BUCKET, fates, media
 from migrator.ledger.quarantine import Selection
 from migrator.model.step import Report, State
 from migrator.project.config import S3Table
 from migrator.workflow import housekeeping, use_cases
 from migrator.workflow.desk import Desk
 from tests.support.objects import Objects
-from tests.support.projects import rows_of, silent
+from tests.support.projects import execute, rows_of, silent
 from tests.support.restoration import CHANGE, NOTE, desk_on, waiting
 
+URLS = ("original_image_url", "processed_image_url")
 ENDINGS = ("jpg", "png", "webp", "heic")  # in the order in which the new application tries them
+
+
+def in_bucket(url: str, bucket: str) -> str:
+    """Let the URLs of a legacy database that name a bucket name this one."""
+    columns = ", ".join(f"{one} = replace({one}, '{BUCKET}', '{bucket}')" for one in URLS)
+    execute(url, f"UPDATE restoration_jobs SET {columns} WHERE concat({', '.join(URLS)}) ~ '{BUCKET}'")
+    return url
 
 
 def filled(objects: Objects, bucket: str) -> dict[str, buckets.Held]:

@@ -9,14 +9,7 @@ from typing import Any
 
 import psycopg
 
-from migrator.demo.jobs_and_attempts import (
-    BUCKET,
-    build_legacy,
-    build_new_application_rows,
-    fates,
-    identity_map,
-    job_id,
-)
+from migrator.demo.jobs_and_attempts import build_legacy, build_new_application_rows, fates, identity_map, job_id
 from migrator.demo.jobs_and_attempts.mix import MIX
 from migrator.ledger.quarantine import Selection
 from migrator.model.step import Phase, Report, State
@@ -35,21 +28,21 @@ def desk_on(url: str, flags: Mapping[str, Any] | None = None, **params: str) -> 
     return open_desk(CHANGE, config=ROOT, url=url, params={"identity_map": IDENTITIES, **params}, flags=flags)
 
 
-def legacy(url: str, *, upper: bool = True, rows: int | None = None, bucket: str = BUCKET) -> None:
-    """Build the old table; its URLs of S3 name the bucket."""
+def legacy(url: str, *, upper: bool = True, rows: int | None = None) -> None:
+    """Build the old table."""
     with closing(psycopg.connect(url)) as conn, conn:
-        build_legacy(conn, upper=upper, rows=rows, bucket=bucket)
+        build_legacy(conn, upper=upper, rows=rows)
 
 
-def expanded(url: str, *, upper: bool = True, bucket: str = BUCKET) -> None:
+def expanded(url: str, *, upper: bool = True) -> None:
     """Build the old table and the new ones beside it."""
-    legacy(url, upper=upper, bucket=bucket)
+    legacy(url, upper=upper)
     run(desk_on(url), to=Phase.EXPAND)
 
 
-def with_application(url: str, *, upper: bool = True, bucket: str = BUCKET) -> None:
+def with_application(url: str, *, upper: bool = True) -> None:
     """Build the same, with rows which the new application wrote already."""
-    expanded(url, upper=upper, bucket=bucket)
+    expanded(url, upper=upper)
     with closing(psycopg.connect(url)) as conn, conn:
         build_new_application_rows(conn)
 

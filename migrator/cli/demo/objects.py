@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Beside:
-    """The bucket of a story on a server of its own, and what was in it before anything was done."""
+    """The bucket of a story on a server of its own, and what was written into it before anything was done."""
 
     server: S3
     store: Store
@@ -71,7 +71,7 @@ def _filled(server: S3, store: Store, story: Story, rows: int | None) -> Beside:
     name = story.bucket.name
     store.call("create_bucket", Bucket=name)
     buckets.fill(store, name, story.bucket.objects(rows))
-    return Beside(server=server, store=store, name=name, before=buckets.contents(store, name))
+    return Beside(server=server, store=store, name=name, before=buckets.as_written(story.bucket.objects(rows)))
 
 
 @contextmanager
