@@ -210,13 +210,13 @@ def test_r_t13_objects_go_back_with_their_rows_and_those_of_the_application_stay
     with pytest.raises(RefusedError, match="M412"):
         back(desk)
     assert with_ours == buckets.contents(objects.store, bucket)
-    back(desk, keep_new=True)
+    report = back(desk, keep_new=True)
     now = buckets.contents(objects.store, bucket)
     left = {key: one for key, one in now.items() if key not in before}
     assert before == {key: now[key] for key in before}
-    assert {theirs, uploaded, used} <= set(left)
-    # Beside these, at most the original of the job that stays with the row somebody liked.
-    assert set(left) - {theirs, uploaded, used} <= {copy_of_original(MIX[PLACE[2]], PLACE[2])}
+    # The row that somebody liked is the application's now, with all its objects.
+    assert {theirs, uploaded, used, copy_of_original(MIX[PLACE[2]], PLACE[2])} == set(left)
+    assert all(any(key in said for said in report.notes) for key in set(left) - {theirs})
     assert left[uploaded].size == len(b"the photo, better")
     assert {used, theirs} == {key for (key,) in rows_of(legacy, "SELECT s3_key FROM restore_attempts")}
 
