@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from migrator.cli.render.report import report as screen
 from migrator.engine.objects import Store, claims
 from migrator.ledger import lease
 from migrator.ledger.quarantine import Selection
@@ -25,7 +26,7 @@ from tests.support.kills import as_it_was
 from tests.support.objects import Objects, Place, error, let
 from tests.support.picture_kills import Runs
 from tests.support.pictures import Pictures, bodies
-from tests.support.projects import execute, rows_of
+from tests.support.projects import check, execute, rows_of
 
 
 class Stores:
@@ -148,6 +149,19 @@ class TestDoUndoDo:
         pictures.back()
         assert before == pictures.place.all()
 
+    def test_what_is_named_since_is_pending(self, pictures: Pictures) -> None:
+        """Verify says which objects wait, and which no row names any more; the next apply closes the balance."""
+        assert 27 == pictures.apply().objects[0].bytes
+        pictures.add(4, pictures.put(4))
+        execute(pictures.url, "DELETE FROM old WHERE id = 2; DELETE FROM new WHERE id = 2")
+        for report in (use_cases.verify_counts(pictures.desk), check(pictures.desk)):
+            (found,) = report.objects
+            assert (3, 2, 1, 1) == (found.listed, found.copied, found.pending, found.unaccounted)
+            assert not report.proven
+        (found,) = pictures.apply().objects
+        assert (3, 3, 0, 0) == (found.listed, found.copied, found.pending, found.unaccounted)
+        pictures.back()
+
     def test_rows_alone_go_back(self, pictures: Pictures) -> None:
         """Back to expand, objects go with the rows; the tables stay."""
         before = pictures.place.all()
@@ -183,7 +197,12 @@ class TestFaults:
         assert {**NEW, 9: None} == pictures.rows()
         assert {**bodies(1, 2, 3), "restored/6.jpg": b"something else"} == pictures.restored()
         assert all(one.closes for one in report.balances)
+        (objects,) = report.objects
+        assert (7, 3, 0, 0) == (objects.listed, objects.copied, objects.there, objects.unaccounted)
+        names = [said.removeprefix("picture: ") for key, said in faults.items() if key != "8"]
+        assert dict.fromkeys(names, 1) == objects.faults, "what can have no name is no object"
         assert not report.proven
+        assert any("replaced during the copy" in line for line in screen(report))
 
     def test_a_retry_tries_the_object_anew(self, pictures: Pictures) -> None:
         """Out of quarantine with the row; without that the object is left alone."""
