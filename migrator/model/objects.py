@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, Final
 
 LONGEST_KEY: Final = 1_024  # bytes of UTF-8
+EXTENSION: Final = "{ext}"  # in a declared key: what the content type asks for
 MAKES_A_DIGEST: Final = frozenset("0123456789abcdef")
 LENGTH_OF_MD5: Final = 32
 
@@ -107,6 +108,16 @@ class Outcome(Enum):
     def good(self) -> bool:
         """Whether the object is at its target, proven."""
         return self in {Outcome.COPIED, Outcome.THERE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What was found under a name: an object, or the outcome that a copy of it would have."""
+
+    name: ObjectName
+    found: StoredObject | None = None
+    outcome: Outcome | None = None
+    detail: str = ""
 
 
 class Evidence(Enum):
