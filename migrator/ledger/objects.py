@@ -17,7 +17,8 @@ from typing import Any, Final
 from migrator.database.connect import Connection
 from migrator.database.session import execute, one, rows, value
 from migrator.model.names import key_text, literal
-from migrator.model.objects import EXTENSION, Copied, ObjectName, Outcome, StoredObject
+from migrator.model.moved_objects import PLACE
+from migrator.model.objects import Copied, ObjectName, Outcome, StoredObject
 
 TABLE: Final = "migrator.object"
 FORMER: Final = "migrator.former_object"
@@ -26,7 +27,7 @@ GOOD: Final = ", ".join(literal(one.value) for one in Outcome if one.good)
 # Something of ours stands at the target, or may.
 MADE: Final = f"coalesce(outcome = {literal(Outcome.COPIED.value)}, since IS NOT NULL)"
 LONGEST: Final = 1_100  # bytes of a declared key that an index holds; a longer one can be no key
-_EXT: Final = literal(EXTENSION)
+_EXT: Final = literal(PLACE)
 _RECORD: Final = (
     "id, from_bucket, from_key, to_bucket, to_key, source_bucket, target_bucket, extension, size, etag, content_type,"
     " since, outcome, made_etag, made_version, made_size"
@@ -57,7 +58,7 @@ class Record:
     @property
     def target(self) -> ObjectName:
         """The name that its copy has, or would have."""
-        return ObjectName(self.target_bucket or self.to_bucket, self.to_key.replace(EXTENSION, self.extension or ""))
+        return ObjectName(self.target_bucket or self.to_bucket, self.to_key.replace(PLACE, self.extension or ""))
 
     @property
     def source(self) -> ObjectName:
@@ -261,9 +262,7 @@ def count_made(conn: Connection, change: str, backfill: str) -> tuple[int, int]:
     return int(found[0]), int(found[1])
 
 
-def hand_over(
-    conn: Connection, change: str, backfill: str, provenance: str, keys: Sequence[str]
-) -> list[ObjectName]:
+def hand_over(conn: Connection, change: str, backfill: str, provenance: str, keys: Sequence[str]) -> list[ObjectName]:
     """Forget the objects of rows whose provenance is still there, by its key columns; names those that we made."""
     if not is_kept(conn):
         return []
@@ -274,7 +273,7 @@ def hand_over(
             conn,
             f"DELETE FROM {table} AS o USING {provenance} AS kept WHERE o.change = %s AND o.backfill = %s"
             f" AND o.source_key = {key} RETURNING {MADE.replace('outcome', 'o.outcome').replace('since', 'o.since')},"
-            " o.target_bucket, replace(o.to_key, '{ext}', o.extension)",
+            f" o.target_bucket, replace(o.to_key, {_EXT}, o.extension)",
             (change, backfill),
         )
         made |= {ObjectName(bucket, name): None for was_made, bucket, name in found if was_made}

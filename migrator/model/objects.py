@@ -9,7 +9,6 @@ from enum import Enum
 from typing import Any, Final
 
 LONGEST_KEY: Final = 1_024  # bytes of UTF-8
-EXTENSION: Final = "{ext}"  # in a declared key: what the content type asks for
 MAKES_A_DIGEST: Final = frozenset("0123456789abcdef")
 LENGTH_OF_MD5: Final = 32
 

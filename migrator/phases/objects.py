@@ -16,18 +16,19 @@ from migrator.engine.objects.listing import Lister, Select
 from migrator.engine.objects.moving import Moved, Moving
 from migrator.engine.objects.taking_back import TakenBack, TakingBack
 from migrator.engine.prepare import record_definition
+from migrator.engine.statements import Writing
 from migrator.ledger import backfills, objects, quarantine, steps
 from migrator.ledger.listed import Listing
 from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
 from migrator.model.errors import WorldError
+from migrator.model.moved_objects import WAITING
 from migrator.model.objects import CopySettings, Removal, Storage
 from migrator.model.step import Event, Phase, Preview
 from migrator.model.verdict import Verdict
 
 EVERY: Final = 0.2  # seconds between two Events
-WAITING: Final = "its object is not copied yet"
 PATIENCE: Final = 0.5  # seconds between two looks whether others have finished theirs
 
 
@@ -39,7 +40,7 @@ class CopyObjects:
     backfill: Backfill
     search_path: str
     storage: Callable[[], Storage]
-    select: Select = lambda projection, where: projection.objects(where)  # type: ignore[attr-defined]
+    select: Select = Writing.objects
     names: frozenset[str] = frozenset()
     unwanted: frozenset[str] = frozenset()
     phase: Phase = Phase.BACKFILL
@@ -143,9 +144,7 @@ class CopyObjects:
         listing = Listing(
             change=self.change.name, backfill=self.backfill.name, bucket=storage.bucket or "", run=run.lease.run
         )
-        return Lister(
-            run=run, projection=writing.projection, listing=listing, select=self.select, unwanted=self.unwanted
-        ).go(conn)
+        return Lister(run=run, writing=writing, listing=listing, select=self.select, unwanted=self.unwanted).go(conn)
 
     def _move(self, run: Run, conn: Connection, listed: int) -> Moved:
         """Copy until nothing waits, also for what others are copying at this moment."""

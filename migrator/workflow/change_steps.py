@@ -13,6 +13,7 @@ from migrator.ledger.run import Step
 from migrator.model.backfill import Backfill
 from migrator.model.errors import ConfigurationError
 from migrator.model.expressions import Sql
+from migrator.model.moved_objects import is_wanted
 from migrator.model.names import Relation
 from migrator.model.step import Phase
 from migrator.phases.backfill import CopyRows
@@ -112,11 +113,9 @@ def object_copy(desk: Desk, backfill: Backfill) -> CopyObjects:
         change=desk.change,
         backfill=backfill,
         search_path=desk.database.search_path,
-        storage=lambda: desk.project.storage,
+        storage=desk.project.storage,
         names=frozenset(declared),
-        unwanted=frozenset(
-            name for name, one in declared.items() if not is_wanted(one, desk.change.arguments)
-        ),
+        unwanted=frozenset(name for name, one in declared.items() if not is_wanted(one, desk.change.arguments)),
     )
 
 

@@ -150,7 +150,7 @@ def _uncopy(desk: Desk, run: Run, facts: Facts, accepted: Accepted, found: Seque
             leave=backfill.handed_over and stays,
             others=others,
         )
-        done += [take_back(one, run) for one in (step, *theirs)]
+        done += [take_back(step, run), *(take_back(one, run) for one in theirs)]
     with run.database.connect() as conn, run.writing(conn):
         cohorts.forget(conn, desk.change.name)
         parameters.forget(conn, desk.change.name)

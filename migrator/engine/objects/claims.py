@@ -26,7 +26,8 @@ from migrator.ledger import objects
 from migrator.ledger.objects import Noted, Record
 from migrator.ledger.run import Run
 from migrator.model.errors import MigratorError
-from migrator.model.objects import EXTENSION, Copied, CopyTask, Looked, ObjectName, Outcome, StoredObject
+from migrator.model.moved_objects import PLACE
+from migrator.model.objects import Copied, CopyTask, Looked, ObjectName, Outcome, StoredObject
 
 SIZE: Final = 200  # objects of a claim
 OPEN: Final = 4  # claims: copied to the end, begun with, waiting, and being looked at
@@ -156,7 +157,7 @@ class Claims:
         known = record.since is not None and record.target_bucket is not None
         ends = record.extension or "" if known else extension(content_type, record.from_key)
         bucket = (record.target_bucket if known else None) or record.to_bucket or self._bucket
-        target = ObjectName(bucket, record.to_key.replace(EXTENSION, ends))
+        target = ObjectName(bucket, record.to_key.replace(PLACE, ends))
         outcome = Outcome.NO_NAME if target.fault else looked.outcome
         return Noted(
             id=record.id,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
+
+from migrator.model.moved_objects import own_extension
 
 BY_TYPE: Final = {
     "image/jpeg": ".jpg",
@@ -33,11 +34,8 @@ BY_TYPE: Final = {
     "text/plain": ".txt",
     "text/csv": ".csv",
 }
-_OF_A_KEY: Final = re.compile(r"(?<=[^/])\.[A-Za-z0-9]{1,10}\Z")
 
 
 def extension(content_type: str | None, key: str) -> str:
     """Give the extension of an object with its dot, in lower case; nothing where neither type nor key tells it."""
-    told = BY_TYPE.get((content_type or "").partition(";")[0].strip().lower())
-    found = _OF_A_KEY.search(key)
-    return told or (found[0].lower() if found else "")
+    return BY_TYPE.get((content_type or "").partition(";")[0].strip().lower()) or own_extension(key)

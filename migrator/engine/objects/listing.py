@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from migrator.database.connect import Connection
 from migrator.database.failures import SqlError
 from migrator.engine import isolate
 from migrator.engine.blame import Blame
-from migrator.engine.projection.projection import Projection
-from migrator.engine.ranges import Key, Keyset
+from migrator.engine.ranges import Key
+from migrator.engine.statements import Writing
 from migrator.ledger.listed import Listing
 from migrator.ledger.run import Run
 
 BATCH: Final = 10_000  # rows
 
-Select: TypeAlias = Callable[[Projection, str], str]
+Select: TypeAlias = Callable[[Writing, Key | None, Key | None], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Lister:
     """The listing of one backfill's objects. `unwanted` are names that are not listed now, and stay as they are."""
 
     run: Run
-    projection: Projection
+    writing: Writing
     listing: Listing
     select: Select
     unwanted: Collection[str] = ()
@@ -41,14 +41,16 @@ class Lister:
             if position is None:
                 break
         with self.run.writing(conn):
-            if self.listing.count(conn, self.unwanted) > listed:
-                self.listing.sweep(conn, self._sql("true", raising), self.unwanted)
+            # What was handed over is listed once, and stays as it was written.
+            handed_over = self.writing.projection.backfill.handed_over
+            if not handed_over and self.listing.count(conn, self.unwanted) > listed:
+                self.listing.sweep(conn, self._sql(None, None, raising), self.unwanted)
             self.listing.award(conn)
         return listed
 
     def _batch(self, conn: Connection, lo: Key | None) -> tuple[int, Key | None, Sequence[Blame]]:
         """List the next rows; gives how many objects they have, where the next batch begins, and who raises."""
-        keyset = Keyset.of_source(self.projection.source, self.projection.keys)
+        keyset = self.writing.keyset
         types = [name for _, name in keyset.columns]
         raising: Sequence[Blame] = ()
         with self.run.writing(conn):
@@ -56,14 +58,14 @@ class Lister:
         for _ in range(2):
             try:
                 with self.run.writing(conn):
-                    where = keyset.within(lo, hi)
-                    return self.listing.add(conn, self._sql(where, raising), types), hi, raising
+                    return self.listing.add(conn, self._sql(lo, hi, raising), types), hi, raising
             except SqlError as error:
                 if raising or not isolate.is_row_fault(error):
                     raise
             with self.run.writing(conn):
-                raising = isolate.raising_rows(conn, self.projection, lo, hi)
+                raising = isolate.raising_rows(conn, self.writing.projection, lo, hi)
         raise AssertionError
 
-    def _sql(self, where: str, raising: Sequence[Blame]) -> str:
-        return self.select(isolate.without(self.projection, raising), where)
+    def _sql(self, lo: Key | None, hi: Key | None, raising: Sequence[Blame]) -> str:
+        sound = isolate.without(self.writing.projection, raising)
+        return self.select(replace(self.writing, projection=sound), lo, hi)
