@@ -1,6 +1,6 @@
 """Where objects are named: by source rows, by target rows, and by what the Ledger keeps for the way back.
 
-Every SELECT gives (row, bucket, key) as text; a bucket that is NULL may be any.
+Every SELECT gives (row, bucket, key) as text, and the size where the Ledger knows it; a bucket that is NULL may be any.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from migrator.ledger import install, parameters
 from migrator.model import expressions as ex
 from migrator.model.errors import ConfigurationError, UsageError
 from migrator.model.expressions import ObjectKey
-from migrator.model.moved_objects import MovedObject
+from migrator.model.moved_objects import PLACE, MovedObject
 from migrator.model.names import key_text, literal, quote
 from migrator.model.parameters import Arguments
 from migrator.model.tables import Table, TableColumn
@@ -53,7 +53,7 @@ def of_source(conn: Connection, prepared: Prepared, default: str, search_path: s
         held = projection.excluding
         yield Names(
             where=f"{backfill.name}: {name}",
-            rows=f"SELECT {texts}, ({bucket})::text, ({key})::text FROM"
+            rows=f"SELECT {texts}, ({bucket})::text, ({key})::text, NULL::bigint FROM"
             f" (SELECT * FROM {read} WHERE {held} OFFSET 0) AS {projection.source_alias}\n  {steps}",
             unasked="" if held == "true" else f"SELECT count(*) FROM {read} WHERE NOT ({held})",
         )
@@ -84,9 +84,11 @@ def of_column(table: Table, column: TableColumn, keys: list[str], bucket: str | 
     where = f"{table.relation}.{column.name}"
     texts = f"{table.relation.sql} AS held CROSS JOIN LATERAL {_texts(column)} AS told(said)"
     path = f"regexp_replace(regexp_replace(told.said, {URL} || '[^/?#]*/+', '', 'i'), '[?#].*$', '')"
-    plain = f"SELECT ARRAY[{row}], {literal(bucket)}::text, told.said FROM {texts} WHERE told.said !~* {URL}"
+    plain = (
+        f"SELECT ARRAY[{row}], {literal(bucket)}::text, told.said, NULL::bigint FROM {texts} WHERE told.said !~* {URL}"
+    )
     urls = [
-        f"SELECT NULL::text[], NULL::text, {key} FROM {texts} WHERE told.said ~* {URL}"
+        f"SELECT NULL::text[], NULL::text, {key}, NULL::bigint FROM {texts} WHERE told.said ~* {URL}"
         for key in (path, f"regexp_replace({path}, '^[^/]*/+', '')")
     ]
     escaped = f"SELECT count(*) FROM {texts} WHERE told.said ~* {URL} AND strpos(told.said, '%') > 0"
@@ -101,19 +103,19 @@ def of_ledger(conn: Connection, default: str) -> Iterator[Names]:
     for table in ("migrator.object", "migrator.former_object"):
         if value(conn, f"SELECT pg_catalog.to_regclass('{table}') IS NULL"):
             continue
-        target = "replace(to_key, '{ext}', coalesce(extension, ''))"
+        target = f"replace(to_key, {literal(PLACE)}, coalesce(extension, ''))"
         yield Names(
             where=table,
             told=False,
-            rows=f"SELECT source_key, coalesce(source_bucket, nullif(from_bucket, ''), {here}), from_key FROM {table}"
-            f" UNION ALL SELECT source_key, coalesce(target_bucket, nullif(to_bucket, ''), {here}), {target}"
-            f" FROM {table}",
+            rows=f"SELECT source_key, coalesce(source_bucket, nullif(from_bucket, ''), {here}), from_key, size"
+            f" FROM {table} UNION ALL SELECT source_key, coalesce(target_bucket, nullif(to_bucket, ''), {here}), {target},"
+            f" coalesce(made_size, size) FROM {table}",
         )
     texts = (
-        "SELECT NULL::text[], NULL::text, said.value FROM migrator.before_image,"
+        "SELECT NULL::text[], NULL::text, said.value, NULL::bigint FROM migrator.before_image,"
         " LATERAL pg_catalog.jsonb_each_text(before) AS said"
     )
-    replaced = "SELECT NULL::text[], NULL::text, value FROM migrator.replaced_value"
+    replaced = "SELECT NULL::text[], NULL::text, value, NULL::bigint FROM migrator.replaced_value"
     yield Names(where="the way back", told=False, rows=f"{texts} UNION ALL {replaced}")
 
 
@@ -123,7 +125,7 @@ def named_by(conn: Connection, said: str, search_path: str) -> Names:
     try:
         relation = inventory.find(conn, table, search_path) if table else None
     except ConfigurationError:  # no name of a table
-        relation = table = None
+        relation, table = None, ""
     found = None if relation is None else inventory.table(conn, relation)
     column = None if found is None else found.column(name.strip('"'))
     if found is None or column is None:

@@ -48,12 +48,12 @@ def stage_names(conn: Connection, places: Sequence[Names], scopes: Sequence[Scop
 
     Raises UsageError M288 where the SQL of a definition raises for a row.
     """
-    _make(conn, NAMED, 'place smallint, row_key text[], bucket text COLLATE "C", key bytea')
+    _make(conn, NAMED, 'place smallint, row_key text[], bucket text COLLATE "C", key bytea, size bigint')
     for number, each in enumerate(places):
-        names = "SELECT row_key, bucket, pg_catalog.convert_to(key, 'UTF8') AS key"
-        names += f" FROM ({each.rows}) AS named (row_key, bucket, key) WHERE key <> ''"
+        names = f"SELECT {number}, row_key, bucket, pg_catalog.convert_to(key, 'UTF8'), size"
+        names += f" FROM ({each.rows}) AS named (row_key, bucket, key, size) WHERE key <> ''"
         try:
-            execute(conn, f"INSERT INTO {NAMED} SELECT {number}, row_key, bucket, key FROM ({names}) AS named")
+            execute(conn, f"INSERT INTO {NAMED} {names}")
         except SqlError as error:
             if not is_row_fault(error):
                 raise
@@ -90,7 +90,9 @@ def _make_unmet(conn: Connection, places: Sequence[Names], scopes: Sequence[Scop
     same = "found.key = named.key AND (named.bucket IS NULL OR found.bucket = named.bucket)"
     execute(
         conn,
-        f"CREATE TEMP TABLE migrator_unmet ON COMMIT DROP AS SELECT DISTINCT named.* FROM {NAMED} AS named"
+        f"CREATE TEMP TABLE migrator_unmet ON COMMIT DROP AS SELECT DISTINCT named.place, named.row_key, named.bucket,"
+        f" named.key, (SELECT max(known.size) FROM {NAMED} AS known WHERE known.key = named.key) AS bytes"
+        f" FROM {NAMED} AS named"
         f" WHERE place IN ({', '.join(told)}) AND row_key IS NOT NULL AND {_within(scopes)}"
         f" AND NOT EXISTS (SELECT FROM {FOUND} AS found WHERE {same})",
     )
@@ -148,10 +150,11 @@ def elsewhere(conn: Connection, places: Sequence[Names], scopes: Sequence[Scope]
 
 def unmet_names(conn: Connection, places: Sequence[Names], limit: int | None = None) -> Iterator[Unmet]:
     """Give the rows whose object was not found, in the order of their places."""
-    asked = f"SELECT ctid, place, row_key, bucket, key FROM {UNMET} ORDER BY place, row_key, key"
+    asked = f"SELECT place, row_key, bucket, key, bytes FROM {UNMET} ORDER BY place, row_key, key"
     asked += "" if limit is None else f" LIMIT {limit}"
-    for _, place, row, bucket, key in rows(conn, asked):
-        yield Unmet(where=places[place].where, row=tuple(map(str, row)), bucket=bucket, key=bytes(key).decode())
+    for place, row, bucket, key, size in rows(conn, asked):
+        named = bytes(key).decode()
+        yield Unmet(where=places[place].where, row=tuple(map(str, row)), bucket=bucket, key=named, bytes=size)
 
 
 def forget_unmet(conn: Connection, names: Sequence[ObjectName]) -> None:
@@ -166,7 +169,9 @@ def forget_unmet(conn: Connection, names: Sequence[ObjectName]) -> None:
 
 def unmet_amount(conn: Connection) -> Amount:
     """Count the rows whose object is not there."""
-    return Amount(objects=int(value(conn, f"SELECT count(*) FROM {UNMET}")))
+    found = one(conn, f"SELECT count(*), coalesce(sum(bytes), 0)::bigint FROM {UNMET}")
+    assert found is not None  # an aggregate
+    return Amount(objects=int(found[0]), bytes=int(found[1]))
 
 
 def deletable(conn: Connection, bucket: str, before: datetime, *, chosen: bool = False) -> Iterator[StoredObject]:

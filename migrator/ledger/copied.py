@@ -9,7 +9,8 @@ from typing import Final
 from migrator.database.connect import Connection
 from migrator.database.session import rows
 from migrator.ledger.objects import GOOD, TABLE, is_kept
-from migrator.model.objects import EXTENSION, ObjectName
+from migrator.model.moved_objects import PLACE
+from migrator.model.objects import ObjectName
 
 PAGE: Final = 1_000
 
@@ -36,7 +37,7 @@ def pages(conn: Connection, change: str, bucket: str) -> Iterator[list[Kept]]:
         found = rows(
             conn,
             "SELECT id, backfill, name, source_key, coalesce(target_bucket, nullif(to_bucket, ''), %s),"
-            f" replace(to_key, '{EXTENSION}', coalesce(extension, '')), coalesce(made_etag, etag, ''),"
+            f" replace(to_key, '{PLACE}', coalesce(extension, '')), coalesce(made_etag, etag, ''),"
             f" coalesce(made_size, size, 0) FROM {TABLE}"
             f" WHERE change = %s AND outcome IN ({GOOD}) AND id > %s ORDER BY id LIMIT {PAGE}",
             (bucket, change, after),

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,10 +20,12 @@ from migrator.cli.run import Run
 from migrator.engine import orphans as engine
 from migrator.engine.objects import Store
 from migrator.model.objects import Removal, Storage
-from migrator.model.step import Phase
+from migrator.model.step import Event, Phase
+from migrator.workflow import objects as objects_work
+from migrator.workflow import use_cases
 from migrator.workflow.desk import Desk, open_desk
 from tests.support.objects import Objects, Place, error
-from tests.support.projects import CHANGE, MOVE, definition, execute, make_project, make_source, rows_of, run
+from tests.support.projects import CHANGE, MOVE, definition, execute, make_project, make_source, rows_of, run, silent
 
 ROWS = 4
 GO_ON = "--continue"
@@ -550,3 +553,191 @@ class TestWrongInputs:
         """A manifest without --delete is a mistake, not a wish."""
         code, told = shop.json("orphans", "--manifest", "gone.jsonl", capsys=capsys)
         assert (code, told["error"]["id"]) == (2, "M100")
+
+
+class TestPlan:
+    """What a copy would find, foretold."""
+
+    def test_everything_is_foretold_and_nothing_is_written(
+        self, shop: Shop, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Missing, in the way, there already, claimed twice, no name: before any table is made."""
+        place = shop.place
+        keys = {
+            5: f"{place.prefix}nowhere.jpg",
+            6: f"{place.prefix}old/1.jpg",
+            7: f"{place.prefix}old/2.jpg",
+            8: "/",
+        }
+        for number, key in keys.items():
+            execute(shop.url, f"INSERT INTO old VALUES ({number}, '{key}')")
+        place.put("new/6.jpg", b"picture 1")  # the same content
+        place.put("new/7.jpg", b"of somebody else")
+        before = place.all()
+        code, told = shop.json("plan", capsys=capsys)
+        assert code == 0
+        (planned,) = told["objects"]
+        assert planned["objects"] == ROWS + 4
+        assert {word: count for word, count in planned["foretold"].items() if word != "object missing"} == {
+            "to be copied": 4,
+            "there already": 1,
+            "another object holds this key": 1,
+        }
+        assert planned["bytes"]["to be copied"] == 4 * len(b"picture 0")
+        assert {one["why"] for one in planned["examples"]} == {"object missing", "another object holds this key"}
+        assert place.all() == before
+        assert rows_of(shop.url, "SELECT to_regnamespace('migrator')::text, to_regclass('new')::text") == [(None, None)]
+
+    def test_the_key_is_the_one_that_the_content_type_asks_for(
+        self, shop: Shop, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A picture called .jpg that is a PNG meets what stands at .png."""
+        shop.place.put("old/0.jpg", b"picture", ContentType="image/png")
+        shop.place.put("new/0.png", b"in the way")
+        _, told = shop.json("plan", capsys=capsys)
+        assert told["objects"][0]["foretold"] == {"to be copied": 3, "another object holds this key": 1}
+
+    def test_two_rows_that_want_one_key_are_told(self, shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """The first has it."""
+        to = f"{{'picture': moved_object('note', to='{shop.new}{{half}}{{ext}}')}}"
+        execute(shop.url, "ALTER TABLE old ADD half int GENERATED ALWAYS AS (id / 2) STORED")
+        shop = open_shop(shop.directory, shop.url, shop.place, objects=to, left_behind="{'half': 'no'}")
+        _, told = shop.json("plan", capsys=capsys)
+        assert told["objects"][0]["foretold"] == {"to be copied": 2, "another row has this key": 2}
+
+    def test_what_is_copied_is_only_counted(
+        self, shop: Shop, meanwhile: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A second plan looks at what is new alone."""
+        use_cases.apply(shop.desk, listen=silent)
+        execute(shop.url, f"INSERT INTO old VALUES (9, '{shop.place.prefix}old/0.jpg')")
+        asked: list[str] = []
+        meanwhile("HeadObject", lambda request, **_: asked.append(request.url))
+        _, told = shop.json("plan", capsys=capsys)
+        (planned,) = told["objects"]
+        assert (planned["objects"], planned["copied"], planned["foretold"]) == (5, 4, {"to be copied": 1})
+        assert len(asked) == 2
+
+    def test_they_can_be_counted_alone(
+        self, shop: Shop, meanwhile: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Without a look nothing is asked of the store."""
+        asked: list[str] = []
+        meanwhile("*", lambda request, **_: asked.append(request.url))
+        code, out, _ = shop.cli("plan", "--no-look", capsys=capsys)
+        assert (code, asked) == (0, [])
+        assert re.search(r"objects named by rows that move\s+4$", out, re.MULTILINE)
+        assert re.search(r"not looked at\s+4$", out, re.MULTILINE)
+
+    def test_the_screen_says_what_would_be_wrong(self, shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """Counted by what would be found, with the rows that would wait."""
+        execute(shop.url, f"INSERT INTO old VALUES (9, '{shop.place.prefix}nowhere.jpg')")
+        _, out, _ = shop.cli("plan", capsys=capsys)
+        assert re.search(r"to be copied\s+4\s+36 bytes$", out, re.MULTILINE)
+        assert re.search(r"^9\s+s3://\S+nowhere.jpg\s+object missing$", out, re.MULTILINE)
+        assert "migrator objects copy moving" in out
+
+
+class TestCopy:
+    """The objects alone."""
+
+    def test_objects_are_copied_before_any_row(self, shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """The rows come with the next apply, which finds their objects there."""
+        run(shop.desk, to=Phase.EXPAND)
+        code, told = shop.json("copy", capsys=capsys)
+        assert code == 0
+        assert told["steps"][0]["detail"] == {"copied": ROWS}
+        assert {one for one in shop.there() if one.startswith("new/")} == {f"new/{n}.jpg" for n in range(ROWS)}
+        assert rows_of(shop.url, "SELECT count(*) FROM new") == [(0,)]
+        code, told = shop.json("copy", capsys=capsys)
+        assert (code, told["steps"]) == (0, [])
+        assert use_cases.apply(shop.desk, listen=silent).proven
+        assert rows_of(shop.url, "SELECT note FROM new ORDER BY id") == [(f"{shop.new}{n}.jpg",) for n in range(ROWS)]
+
+    def test_before_the_tables_are_made_it_is_refused(self, shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """Which rows move is not known yet."""
+        code, told = shop.json("copy", capsys=capsys)
+        assert (code, told["error"]["id"]) == (2, "M295")
+
+    def test_nobody_can_be_joined_where_nobody_copies(self, shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """With what to do instead; also where there is no ledger."""
+        for _ in range(2):
+            code, told = shop.json("copy", "--join", capsys=capsys)
+            assert (code, told["error"]["id"]) == (5, "M295")
+            run(shop.desk, to=Phase.EXPAND)
+
+    def test_a_copy_is_joined_and_every_object_is_copied_once(self, shop: Shop) -> None:
+        """Two processes share the work of one lease; the second ends when the first one does."""
+        for number in range(10, 150):
+            shop.place.put(f"old/{number}.jpg", b"picture")
+            execute(shop.url, f"INSERT INTO old VALUES ({number}, '{shop.place.prefix}old/{number}.jpg')")
+        run(shop.desk, to=Phase.EXPAND)
+        joined: list[dict[str, Any]] = []
+        threads: list[threading.Thread] = []
+
+        def join() -> None:
+            report = objects_work.join(shop.desk, listen=silent)
+            joined.append({word: count for step in report.steps for word, count in step.detail.items()})
+
+        def listen(event: Event) -> None:
+            if event.kind == "step" and not threads:
+                threads.append(threading.Thread(target=join))
+                threads[0].start()
+
+        report = objects_work.copy(shop.desk, listen=listen)
+        threads[0].join()
+        mine = {word: count for step in report.steps for word, count in step.detail.items()}
+        assert mine.get("copied", 0) + joined[0].get("copied", 0) == ROWS + 140, (mine, joined)
+        assert sum(one.startswith("new/") for one in shop.there()) == ROWS + 140
+
+
+class TestVerify:
+    """A look at all that was copied."""
+
+    def test_everything_is_there(self, shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """Counted, with their bytes."""
+        use_cases.apply(shop.desk, listen=silent)
+        code, told = shop.json("verify", capsys=capsys)
+        assert (code, told["proven"]) == (0, True)
+        (checked,) = told["objects"]
+        assert (checked["looked_at"], checked["bytes"], checked["faults"]) == (ROWS, ROWS * 9, {})
+
+    def test_what_is_gone_or_was_written_to_is_named(self, shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """With the row whose it is; and it is not proven."""
+        use_cases.apply(shop.desk, listen=silent)
+        shop.place.put("new/1.jpg", b"picture X")  # of the same size
+        shop.place.client.delete_object(Bucket=shop.place.bucket, Key=f"{shop.new}2.jpg")
+        code, out, _ = shop.cli("verify", capsys=capsys)
+        assert code == 4
+        assert re.search(r"^1\s+s3://\S+new/1.jpg\s+written to since it was copied$", out, re.MULTILINE)
+        assert re.search(r"^2\s+s3://\S+new/2.jpg\s+object missing$", out, re.MULTILINE)
+
+    def test_nothing_is_copied_yet(self, shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """There is nothing to be looked at, with or without a ledger."""
+        for _ in range(2):
+            code, out, _ = shop.cli("verify", capsys=capsys)
+            assert (code, out) == (0, "No object of moving is copied.\n")
+            run(shop.desk, to=Phase.EXPAND)
+
+
+class TestAfterApply:
+    """Orphans where objects were moved for real."""
+
+    def test_nothing_of_ours_is_an_orphan(self, shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """After apply, and after the rows are gone by somebody's hand: the ledger names the copies."""
+        use_cases.apply(shop.desk, listen=silent)
+        code, told = shop.json("orphans", capsys=capsys)
+        assert (code, told["listed"]["objects"], told["orphans"]["objects"]) == (0, ROWS, 0)
+        execute(shop.url, "DELETE FROM new; DELETE FROM old")
+        code, told = shop.json("orphans", capsys=capsys)
+        assert (code, told["orphans"]["objects"]) == (0, 0)
+
+    def test_a_row_without_its_object_is_told_once_by_where_it_stands(
+        self, shop: Shop, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Of the target row, whose key is within the scope; with the bytes that the ledger knows."""
+        use_cases.apply(shop.desk, listen=silent)
+        shop.place.client.delete_object(Bucket=shop.place.bucket, Key=f"{shop.new}2.jpg")
+        code, told = shop.json("orphans", capsys=capsys)
+        assert (code, told["unmet"]) == (4, {"objects": 1, "bytes": 9})
+        assert told["unmet_examples"][0]["bytes"] == 9

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Final
 
 from migrator.cli.render.words import WIDTH, blocks, columns, fold, number, parts, place, rows, size
+from migrator.model.checked_objects import Astray, CheckedObjects, PlannedObjects, WrittenDocuments
 from migrator.model.orphans import Amount, Deletion, Orphans
 
-DAY = timedelta(days=1)
+TO_COPY: Final = "to be copied"
+WELL: Final = frozenset({TO_COPY, "there already"})
 
 
 def orphans(given: Orphans, *, width: int = WIDTH) -> list[str]:
@@ -83,6 +87,81 @@ def deletion(given: Deletion, *, width: int = WIDTH) -> list[str]:
             columns([("left", "why"), *left], limits={0: width // 2}, width=width) if left else [],
         )
     )
+
+
+def plans(change: str, given: Sequence[PlannedObjects], *, looked: bool, width: int = WIDTH) -> list[str]:
+    """Write what a copy of the objects would find."""
+    return list(
+        blocks(
+            [change],
+            *(_plan(one, width, looked=looked) for one in given),
+            *(_astray(one.examples, sum(one.foretold.values()) - _well(one), width) for one in given),
+            [f"Next: migrator objects copy {change}"] if any(one.foretold.get(TO_COPY) for one in given) else [],
+        )
+    )
+
+
+def _plan(one: PlannedObjects, width: int, *, looked: bool) -> list[str]:
+    head = fold(f"{one.backfill}: {one.name}  {one.sentence}", width, rest="  ")
+    if not one.wanted:
+        return [*head, "  not wanted: its parameter is not true"]
+    table = [("objects named by rows that move", number(one.objects), "")]
+    table += [("copied already", number(one.copied), "")] if one.copied else []
+    for word, count in one.foretold.items():
+        table.append((word, number(count), size(one.bytes[word]) if one.bytes.get(word) else ""))
+    left = one.objects - one.copied - sum(one.foretold.values())
+    table += [("not looked at", number(left), "")] if left and not looked else []
+    return [*head, *columns(table, right=(1, 2), indent="  ", width=width)]
+
+
+def _well(one: PlannedObjects) -> int:
+    return sum(count for word, count in one.foretold.items() if word in WELL)
+
+
+def checked(change: str, given: Sequence[CheckedObjects], *, width: int = WIDTH) -> list[str]:
+    """Write what was found where objects were copied to."""
+    if not given:
+        return [f"No object of {change} is copied."]
+    table = [("objects", "bytes", "not well", "of")]
+    for one in given:
+        astray = sum(one.faults.values())
+        table.append((number(one.looked_at), size(one.bytes), number(astray), f"{one.backfill}: {one.name}"))
+    wrong = Counter[str]()
+    for one in given:
+        wrong.update(one.faults)
+    said = [f"✗ {rows(count, 'object')}: {word}" for word, count in wrong.most_common()]
+    return list(
+        blocks(
+            columns(table, right=(0, 1, 2), width=width),
+            *(_astray(one.examples, sum(one.faults.values()), width) for one in given),
+            said or [f"✓ Every object of {change} is where it was copied to, and is what was proven."],
+        )
+    )
+
+
+def documents(change: str, given: Sequence[WrittenDocuments], *, width: int = WIDTH) -> list[str]:
+    """Write what became of documents."""
+    table = [("documents", "bytes", "of", "")]
+    for one in given:
+        told = " · ".join(f"{word} {number(count)}" for word, count in one.outcomes.items() if count)
+        table.append((number(one.documents), size(one.bytes), f"{one.backfill}: {one.name}", told))
+    well = all(one.proven for one in given)
+    said = f"✓ Every document of {change} is written." if well else f"✗ Not every document of {change} is written."
+    return list(
+        blocks(
+            columns(table, right=(0, 1), width=width),
+            *(_astray(one.examples, len(one.examples), width) for one in given),
+            [said],
+        )
+    )
+
+
+def _astray(given: Sequence[Astray], whole: int, width: int) -> list[str]:
+    if not given:
+        return []
+    table = [("row", "object", "why")]
+    table += [(", ".join(one.row), one.object, f"{one.why}{f' ({one.detail})' if one.detail else ''}") for one in given]
+    return [*columns(table, limits={0: width // 3, 1: width // 2}, width=width), *_more(whole - len(given))]
 
 
 def age(given: timedelta) -> str:

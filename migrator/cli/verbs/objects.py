@@ -27,6 +27,95 @@ def _option(*names: str, help: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, show_default=False, **more)
 
 
+Show = Annotated[int, typer.Option("--show", metavar="N", min=0, help="Name so many of each. Example: --show 100")]
+
+
+@verb(
+    app,
+    "plan",
+    "migrator objects plan jobs_and_attempts",
+    "migrator objects plan jobs_and_attempts --no-look",
+)
+def plan(
+    run: Run,
+    *,
+    change: ChangeName = None,
+    no_look: Annotated[
+        bool, _option("--no-look", help="Count the objects, and look at none of them. Example: --no-look")
+    ] = False,
+    show: Show = 20,
+) -> int:
+    """Say which objects would be copied, with their bytes, and what would be wrong with which; writes nothing.
+
+    Each object is looked at where it is and where it is to go. What is copied already is only counted.
+    """
+    from migrator.cli.render.objects import plans as screen
+    from migrator.workflow import objects
+
+    desk = run.desk(change)
+    with listening(run) as listen:
+        found = objects.plan(desk, look=not no_look, show=show, listen=listen)
+    if run.json:
+        run.document({"change": desk.change.name, "objects": found})
+    else:
+        run.page(screen(desk.change.name, run.masker.value(found), looked=not no_look, width=run.width))
+    return exits.DONE
+
+
+@verb(
+    app,
+    "copy",
+    "migrator objects copy jobs_and_attempts",
+    "migrator objects copy jobs_and_attempts --join    on another machine, meanwhile",
+)
+def copy(
+    run: Run,
+    *,
+    change: ChangeName = None,
+    join: Annotated[
+        bool,
+        _option(
+            "--join",
+            help="Help the apply or copy that is running, also from another machine. Example: objects copy --join",
+        ),
+    ] = False,
+) -> int:
+    """Copy the objects that rows name, and no row; apply does so too, before it copies the rows.
+
+    It may be stopped at any time, and goes on when it is run again. Sources are never removed.
+    """
+    from migrator.cli.render.report import report as screen
+    from migrator.workflow import objects
+
+    desk = run.desk(change)
+    run.stopped = f"Stopped. What is copied is recorded. Go on with: migrator objects copy {desk.change.name}"
+    with listening(run) as listen:
+        report = (objects.join if join else objects.copy)(desk, listen=listen)
+    run.stopped = ""
+    run.show(report, screen)
+    return exits.of_report(report)
+
+
+@verb(app, "verify", "migrator objects verify jobs_and_attempts --show 100")
+def verify(run: Run, *, change: ChangeName = None, show: Show = 20) -> int:
+    """Look at every object that was copied: whether it is there, and still what was proven; only reads.
+
+    Ends with 4 where one is not. What rows hold is proven by verify.
+    """
+    from migrator.cli.render.objects import checked as screen
+    from migrator.workflow import objects
+
+    desk = run.desk(change)
+    with listening(run) as listen:
+        found = objects.verify(desk, show=show, listen=listen)
+    if run.json:
+        proven = all(one.proven for one in found)
+        run.document({"change": desk.change.name, "proven": proven, "objects": found})
+    else:
+        run.page(screen(desk.change.name, run.masker.value(found), width=run.width))
+    return exits.DONE if all(one.proven for one in found) else exits.NOT_PROVEN
+
+
 @verb(
     app,
     "orphans",
@@ -98,9 +187,7 @@ def orphans(
             help="The name of the bucket, where nobody is there to type it. Example: --yes-delete-from shop-media",
         ),
     ] = None,
-    show: Annotated[
-        int, typer.Option("--show", metavar="N", min=0, help="Name so many of each. Example: --show 100")
-    ] = 20,
+    show: Show = 20,
 ) -> int:
     """Find objects without row, and rows without object, with their bytes; and delete the former.
 
@@ -182,9 +269,3 @@ def _age(said: str | None) -> timedelta | None:
     if not found:
         raise UsageError("M294", f"--older-than {said} is no age.", "For example: --older-than 30d")
     return found
-
-
-@verb(app, "verify", "migrator objects verify jobs_and_attempts")
-def verify(run: Run, *, change: ChangeName = None) -> int:
-    """Look at every object that was copied."""
-    return exits.DONE
