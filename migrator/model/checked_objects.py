@@ -53,16 +53,20 @@ class PlannedObjects:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenDocuments:
-    """What became of the documents of one name: how many rows have one, and what was found or done, by its word."""
+    """What became of the documents of one name: how many rows have one, and what was found or done, by its word.
+
+    `well` counts those that are where they should be.
+    """
 
     backfill: str
     name: str
     documents: int
     bytes: int
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    well: int = 0
     examples: tuple[Astray, ...] = ()
 
     @property
     def proven(self) -> bool:
         """Whether each is where it should be."""
-        return sum(self.outcomes.values()) == self.documents and not self.examples
+        return self.well == self.documents

@@ -150,7 +150,7 @@ def documents(change: str, given: Sequence[WrittenDocuments], *, width: int = WI
     return list(
         blocks(
             columns(table, right=(0, 1), width=width),
-            *(_astray(one.examples, len(one.examples), width) for one in given),
+            *(_astray(one.examples, one.documents - one.well, width) for one in given),
             [said],
         )
     )

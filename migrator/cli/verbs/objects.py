@@ -116,6 +116,28 @@ def verify(run: Run, *, change: ChangeName = None, show: Show = 20) -> int:
     return exits.DONE if all(one.proven for one in found) else exits.NOT_PROVEN
 
 
+@verb(app, "meta", "migrator objects meta jobs_and_attempts")
+def meta(run: Run, *, change: ChangeName = None, show: Show = 20) -> int:
+    """Write the documents that a change declares beside its rows, for the rows that moved.
+
+    Nothing is written over: a document goes only to a key that is free. A second run writes what is new, and anew what
+    rows say otherwise by now. A rollback removes them. Ends with 4 where one could not be written.
+    """
+    from migrator.cli.render.objects import documents as screen
+    from migrator.workflow import objects_meta
+
+    desk = run.desk(change)
+    run.stopped = f"Stopped. What is written is recorded. Go on with: migrator objects meta {desk.change.name}"
+    with listening(run) as listen:
+        found = objects_meta.meta(desk, show=show, listen=listen)
+    run.stopped = ""
+    if run.json:
+        run.document({"change": desk.change.name, "documents": found})
+    else:
+        run.page(screen(desk.change.name, run.masker.value(found), width=run.width))
+    return exits.DONE if all(one.proven for one in found) else exits.NOT_PROVEN
+
+
 @verb(
     app,
     "orphans",
