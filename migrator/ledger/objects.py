@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from migrator.database.connect import Connection
 from migrator.database.session import execute, one, rows, value
-from migrator.model.names import key_text, literal
 from migrator.model.moved_objects import PLACE
+from migrator.model.names import key_text, literal
 from migrator.model.objects import Copied, ObjectName, Outcome, StoredObject
 
 TABLE: Final = "migrator.object"
