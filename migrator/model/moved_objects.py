@@ -92,6 +92,11 @@ class MovedObject:
         """The key to which it goes."""
         return Template.parse(self.to)
 
+    @property
+    def bucket_of_rows(self) -> bool:
+        """Whether each row says itself in which bucket it is."""
+        return not isinstance(self.bucket, Constant | Given | None)
+
     def parts(self) -> tuple[Expression, ...]:
         """List the expressions in it."""
         return tuple(one for one in (self.source, self.bucket, self.to_bucket) if one is not None)

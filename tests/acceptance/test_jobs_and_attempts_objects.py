@@ -256,10 +256,15 @@ def test_a_bucket_that_the_url_names_is_where_the_object_is_taken_from(legacy: s
     for number, bucket in gone.items():
         key = MIX[PLACE[number]].key.replace("#", picture_id(PLACE[number], "processed"))
         objects.client.delete_object(Bucket=bucket, Key=key)
+    # Whatever rows say: no bucket, and no name for one, stop nothing but these rows.
+    nowhere = {4: "s3://nowhere-to-be-found/k.jpg", 14: "s3://No Bucket!/k.jpg"}
+    for number, url in nowhere.items():
+        execute(legacy, f"UPDATE restoration_jobs SET processed_image_url = '{url}' WHERE id = '{id_of(number)}'")
     desk = desk_with(in_bucket(legacy, old), objects, new)
     use_cases.apply(desk, listen=silent)
-    waits = terms(desk, ATTEMPTS)["quarantined", NO_OBJECT]
-    assert EXPECTED.without_picture + len(gone) == waits
+    waits = terms(desk, ATTEMPTS)
+    assert EXPECTED.without_picture + len(gone) + 1 == waits["quarantined", NO_OBJECT]
+    assert 1 == waits["quarantined", "picture: refused by the store"]
     at_old = buckets.contents(objects.store, old)
     assert not [key for key in at_old if key.startswith(("restored/", "processed/"))]
     back(desk)
