@@ -286,14 +286,15 @@ def test_a_row_that_cannot_move_for_another_reason_says_that_and_has_no_object(d
     """Rules, faults and merging come before objects: these are judged last, and listed only of rows that move."""
     execute(
         database,
-        "CREATE TABLE old (id bigint PRIMARY KEY, job text, url text, mail text); INSERT INTO old VALUES"
-        " (1, 'j', 'a/1', 'skip'), (2, 'j', 'a/2', 'guard'), (3, NULL, 'a/3', 'c'), (4, 'j', 'a/4', 'd'), (5, 'j', 'a/5', 'e')",
+        "CREATE TABLE old (id bigint PRIMARY KEY, job text, url text, mail text);"
+        " INSERT INTO old VALUES (1, 'j', 'a/1', 'skip'), (2, 'j', 'a/2', 'guard'), (3, NULL, 'a/3', 'c'),"
+        " (4, 'j', 'a/4', 'd'), (5, 'j', 'a/5', 'e')",
     )
     moving = Rows(
         project(
             tmp_path,
             database,
-            ddl="CREATE TABLE new (id bigint PRIMARY KEY, job_id text NOT NULL, s3_key text NOT NULL, mail text UNIQUE)",
+            ddl="CREATE TABLE new (id int PRIMARY KEY, job_id text NOT NULL, s3_key text NOT NULL, mail text UNIQUE)",
             columns={**COLUMNS, "mail": "column('mail')"},
             skip="{'left out': sql(\"mail = 'skip'\")}",
             quarantine="{'kept back': sql(\"mail = 'guard'\")}",
@@ -323,7 +324,8 @@ def test_a_key_that_no_object_can_have_is_foretold(database: str, tmp_path: Path
     execute(
         database,
         "CREATE TABLE old (id bigint PRIMARY KEY, job text, url text); INSERT INTO old VALUES (1, NULL, 'a/1'),"
-        " (2, 'j', ''), (3, repeat('ö', 507), 'a/3'), (4, 'j', repeat('x', 1025)), (5, '{ext}', 'a/5'), (6, 'j', repeat('x', 1024))",
+        " (2, 'j', ''), (3, repeat('ö', 507), 'a/3'), (4, 'j', repeat('x', 1025)), (5, '{ext}', 'a/5'),"
+        " (6, 'j', repeat('x', 1024))",
     )
     moving = Rows(project(tmp_path, database))
     assert {("moved", ""): 1, ("quarantined", "picture: no object can have this name"): 5} == terms(
@@ -363,7 +365,7 @@ backfill = Backfill(
 
 
 def test_in_place_an_object_is_where_it_was_before_the_row_was_written(database: str, tmp_path: Path) -> None:
-    """The key that is written is the key that is read: the record is of the key from before, for as long as it stays."""
+    """The column that is written is the one that is read: the record is of the key from before, as long as it stays."""
     execute(database, JOBS)
 
     def moving(*, wanted: bool = True) -> Rows:
@@ -418,7 +420,7 @@ def test_a_key_may_stand_inside_another_expression(database: str, tmp_path: Path
     columns = {
         "id": "column('id')",
         "job_id": "column('job')",
-        "s3_key": "sql(\"{base} || {key}\", base=constant('cdn/'), key=object_key('picture', otherwise=missing('none')))",
+        "s3_key": "sql(\"'cdn/' || {key}\", key=object_key('picture', otherwise=missing('none')))",
         "sound_key": "flagged(object_key('picture'), when=sql('true'), reason='is its picture')",
     }
     source = "flagged(lookup('url', {'a/one.PNG': 'a/one.PNG', None: None}), when=sql('id = 1'), reason='is checked')"
@@ -467,10 +469,10 @@ def test_what_cannot_be_compiled_is_told_with_its_place(
 def test_documents_are_of_rows_that_moved_and_know_their_new_keys(database: str, tmp_path: Path) -> None:
     """Their content is as the row gives it; a row whose content is NULL, or that did not move, has none."""
     execute(database, SOURCE + "; INSERT INTO old VALUES (4, NULL, 'a/4', NULL)")
-    content = (
-        "sql(\"CASE WHEN id <> 3 THEN jsonb_build_object('key', {key}, 'id', id) END\", key=object_key('picture'))"
-    )
-    documents = f"{{'meta': document('meta/{{id}}.json', {content}), 'none': document('{{id}}', 'job', only_if=param('no', bool, default=False))}}"
+    made = "CASE WHEN id <> 3 THEN jsonb_build_object('key', {key}, 'id', id) END"
+    meta = f"document('meta/{{id}}.json', sql({made!r}, key=object_key('picture')))"
+    none = "document('{id}', 'job', only_if=param('no', bool, default=False))"
+    documents = f"{{'meta': {meta}, 'none': {none}}}"
     moving = Rows(project(tmp_path, database, documents=documents)).ready()
     moving.record()
     moving.copy()
