@@ -109,6 +109,16 @@ class Outcome(Enum):
         return self in {Outcome.COPIED, Outcome.THERE}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What was found under a name: an object, or the outcome that a copy of it would have."""
+
+    name: ObjectName
+    found: StoredObject | None = None
+    outcome: Outcome | None = None
+    detail: str = ""
+
+
 class Evidence(Enum):
     """By what the content of two objects was found equal."""
 

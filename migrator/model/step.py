@@ -114,7 +114,10 @@ EventKind = Literal["step", "progress", "done", "note"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What happens while Steps are taken: a Step begins, comes on, or ends. `rows` count from the Step's beginning."""
+    """What happens while Steps are taken: a Step begins, comes on, or ends. `rows` count from the Step's beginning.
+
+    `unit` says what is counted; of objects, `bytes` are those that were copied.
+    """
 
     kind: EventKind
     phase: Phase
@@ -124,6 +127,8 @@ class Event:
     total: int | None = None
     detail: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    unit: Literal["row", "object"] = "row"
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
