@@ -366,6 +366,21 @@ def test_t9_t10_what_fails_only_when_it_is_used_is_found_before_rows_move(
     assert () == use_cases.apply(desk, listen=lambda _: None).hazards
 
 
+def test_t9_the_first_row_that_moves_may_be_a_later_one(database: str, tmp_path: Path) -> None:
+    """Where the first rows all stay behind, the smoke test goes on looking."""
+    also, id, what = BROKEN["a trigger on insert"]
+    desk = one_table(
+        tmp_path,
+        database,
+        rows=[(number, None if number < 30 else "said") for number in range(1, 31)],
+        also=also.format(guard=GUARD),
+        ddl_down="DROP TABLE new; DROP FUNCTION broken",
+        parts={"skip": '{"silent": sql("note IS NULL")}'},
+    )
+    (found,) = use_cases.apply(desk, listen=lambda _: None).hazards
+    assert (id, True) == (found.id, what in found.what)
+
+
 @pytest.mark.every_server
 def test_t10_a_smoke_test_leaves_nothing_behind(database: str, tmp_path: Path) -> None:
     """Rows, sequences and what triggers wrote are as before, although a row was inserted and updated."""
