@@ -28,11 +28,12 @@ from migrator.model.expressions import (
 )
 from migrator.model.groups import grouped, paired
 from migrator.model.pace import pace
-from migrator.model.parameters import File, Table, param
+from migrator.model.parameters import File, Pattern, Table, param
 
 __all__ = [
     "Backfill",
     "File",
+    "Pattern",
     "Table",
     "array",
     "clock",
