@@ -21,6 +21,7 @@ import pytest
 
 from migrator.servers import Postgres
 from tests.support import objects as stores
+from tests.support.clusters import made_once
 from tests.support.databases import Databases, NoServerError, Server, beside, look_at, open_server, versions
 
 if TYPE_CHECKING:
@@ -145,6 +146,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_scratch() -> Iterator[None]:
+    """Copy the data of scratch servers instead of making it each time."""
+    with made_once():
+        yield
 
 
 @pytest.fixture(scope="session")
