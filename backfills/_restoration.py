@@ -15,7 +15,7 @@ PLACEHOLDER = param(
     "placeholder_email",
     help="the e-mail address of jobs whose user nobody can name any more",
     fits=r"[^@\s]+@[^@\s]+",
-    example="nobody@example.com",
+    example="nobody@localhost",
 )
 STALE_AFTER = param(
     "stale_after",
@@ -23,7 +23,13 @@ STALE_AFTER = param(
     fits="[0-9]{1,6} (second|minute|hour|day|week)s?",
     example="24 hours",
 )
-MODEL = param("legacy_model", default="comfyui_legacy", help="what the old restorations are called in model")
+MODEL = param(
+    "legacy_model",
+    default="comfyui_legacy",
+    help="what the old restorations are called in model",
+    fits=r"\S(.*\S)?",
+    example="comfyui_legacy",
+)
 
 BLANKS = r"E' \t\r\n'"
 

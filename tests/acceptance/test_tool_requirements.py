@@ -124,6 +124,18 @@ def test_t2_a_source_without_rows_is_said_to_have_none(database: str, tmp_path: 
     assert "Nothing to do." in said
 
 
+def test_t2_a_copy_that_was_done_before_is_not_said_to_have_no_source(
+    database: str, tmp_path: Path, tell: Tell
+) -> None:
+    """A run that goes on after a kill finds one backfill done: it moves nothing, and its source has rows."""
+    desk = one_table(tmp_path, database)
+    run(desk)
+    execute(database, "DELETE FROM migrator.step WHERE phase = 'backfill'; UPDATE migrator.range SET done = false")
+    code, said = tell(desk, "apply")
+    assert 0 == code
+    assert "nothing to move in this run" in said
+
+
 def test_t2_a_backfill_that_leaves_every_row_behind_is_named(database: str, tmp_path: Path) -> None:
     """H133: rules that skip all there is are shown by the plan; rows that another backfill takes are no loss."""
     behind = {"parts": {"skip": "{'old news': sql('id > 0'), 'never': sql('id < 0')}"}}
