@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from migrator.cli.demo import objects
 from migrator.cli.demo.part_by_part import go_ahead
 from migrator.cli.demo.putting_away import put_away
 from migrator.cli.demo.stage import Stage
@@ -32,6 +33,7 @@ class Walk(Stage):
         if self.story.share:
             go_ahead(self)
         self._copy()
+        objects.find(self)
         self._prove()
         if self.story.outsider:
             put_away(self)
@@ -45,6 +47,7 @@ class Walk(Stage):
         self.page([self.story.about, ""])
         head = ("rows", "what is in it", "what must become of them")
         self.page(columns([head, *planted], right=(0,), width=self.run.width))
+        objects.introduce(self)
 
     def _foresee(self, before: evidence.Evidence) -> None:
         from migrator.cli.render.plan import plan as screen
@@ -142,6 +145,7 @@ class Walk(Stage):
         with self.listening() as listen:
             self.show(undoing.rollback(self.desk, lose=lose, listen=listen))
         self.promise_same("the database is as it was, schema and rows", before)
+        objects.promise_same(self)
 
     def _refused(self, lose: Sequence[str]) -> None:
         """Try a rollback that must not happen, for it would lose what the application wrote."""
