@@ -15,7 +15,7 @@ PLACEHOLDER = param(
     "placeholder_email",
     help="the e-mail address of jobs whose user nobody can name any more",
     fits=r"[^@\s]+@[^@\s]+",
-    example="nobody@example.com",
+    example="nobody@localhost",
 )
 STALE_AFTER = param(
     "stale_after",
@@ -29,7 +29,13 @@ COPY_OBJECTS = param(
     default=False,
     help="copy the pictures to the keys of the new application, in the bucket of [s3]",
 )
-MODEL = param("legacy_model", default="comfyui_legacy", help="what the old restorations are called in model")
+MODEL = param(
+    "legacy_model",
+    default="comfyui_legacy",
+    help="what the old restorations are called in model",
+    fits=r"\S(.*\S)?",
+    example="comfyui_legacy",
+)
 
 BLANKS = r"E' \t\r\n'"
 
