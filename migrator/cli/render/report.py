@@ -107,14 +107,14 @@ def _notes(given: Report, width: int) -> Iterator[str]:
 
 def _is_empty(one: StepReport) -> bool:
     """Whether a copy met no row that it had to move."""
-    return one.phase is Phase.BACKFILL and not any(one.detail.values())
+    return one.phase is Phase.BACKFILL and one.unit == "row" and not any(one.detail.values())
 
 
 def _step(one: StepReport, nothing: str) -> tuple[str, ...]:
     took = duration(one.seconds)
-    if one.seconds >= 1 and (speed := rate(one.rows, one.seconds)):
+    if one.seconds >= 1 and (speed := rate(one.rows, one.seconds, one.unit)):
         took += f", {speed}"
-    count = rows(one.rows) if one.rows else ""
+    count = rows(one.rows, one.unit) if one.rows else ""
     return ("✓", one.phase.value, one.title or one.name, count, nothing or detail(one.detail), took)
 
 
