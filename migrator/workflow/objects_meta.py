@@ -60,7 +60,6 @@ def _prepared(conn: Connection, desk: Desk) -> list[Prepared]:
 
 def _buckets(desk: Desk, prepared: list[Prepared]) -> set[str]:
     """Name the buckets that documents go to, as far as the definitions tell."""
-
     default = desk.project.storage().bucket or ""
     found = {
         constant(declared.bucket, default, desk.change.arguments)
@@ -78,9 +77,7 @@ def _written(
     title = f"documents of {desk.change.told(backfill)}"
 
     def tell(kind: Any, count: int = 0, size: int = 0) -> None:
-        event = Event(
-            kind=kind, phase=Phase.BACKFILL, name=title, title=title, rows=count, unit="object", bytes=size
-        )
+        event = Event(kind=kind, phase=Phase.BACKFILL, name=title, title=title, rows=count, unit="object", bytes=size)
         run.listen(event)
 
     tell("step")

@@ -18,7 +18,6 @@ from migrator.model.documents import WriteTask
 from migrator.model.objects import Copied, CopyTask, Evidence, Outcome, StoredObject
 
 
-
 def write(store: Store, task: WriteTask, going: Going) -> Copied:
     """Write a document, and say what came of it. Raises errors of the world only (M252 to M262), and StoppedError."""
     if fault := task.target.fault:
