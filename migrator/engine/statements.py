@@ -140,7 +140,8 @@ class Writing:
     def objects(self, lo: Key | None, hi: Key | None) -> str:
         """Write the SELECT of the objects of the rows within (lo, hi]: of those that moved, and of those that would.
 
-        A row that was dismissed has none; nor has one that was handed over, for it stays as it was written.
+        A row that was dismissed has none; nor has one that was handed over, for it stays as it was written. Rows of a
+        group must have been ranked before: of those that were not, nobody knows who stands for them.
         """
         keyset, near, held = self.keyset, self._near(lo, hi), ours("held")
         within, known = keyset.within(lo, hi), Keyset.nearby(self.projection.keys, ours("known")).within(lo, hi)
@@ -149,7 +150,7 @@ class Writing:
             f" AND {held}.source_key = {keyset.texts} AND {held}.status = 'dismissed'"
         )
         still = f"{within} AND NOT EXISTS ({self._known(known)}) AND NOT EXISTS ({dismissed})"
-        found = self._as_it_is.objects(still, near=near)
+        found = self._as_it_is.objects(still, near=near, turn="winners")
         if self.projection.backfill.handed_over:
             return found
         moved = self.projection.objects(

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
+from migrator.model.verdict import Balance, Comparison, ObjectBalance, SourceBalance, Verdict
 
 
 class Phase(StrEnum):
@@ -172,6 +172,7 @@ class Report:
     steps: tuple[StepReport, ...] = ()
     balances: tuple[Balance, ...] = ()
     sources: tuple[SourceBalance, ...] = ()
+    objects: tuple[ObjectBalance, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     hazards: tuple[Hazard, ...] = ()

@@ -904,7 +904,7 @@ class TestMeta:
     def test_a_store_that_writes_over_objects_is_refused(
         self, documented: Shop, meanwhile: Callable[..., None], capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """It is tried before the first document."""
+        """It is tried with the first document, at a key where nothing is; rollback removes that."""
 
         def careless(request: Any, **_: object) -> None:
             del request.headers["If-None-Match"]
@@ -912,6 +912,8 @@ class TestMeta:
         meanwhile("PutObject", careless, "before-sign")
         code, told = documented.json("meta", capsys=capsys)
         assert (code, told["error"]["id"]) == (5, "M264")
+        assert len(documented.there()) == 1
+        back(documented.desk)
         assert documented.there() == set()
 
     def test_sql_that_raises_is_told(self, documented: Shop, capsys: pytest.CaptureFixture[str]) -> None:

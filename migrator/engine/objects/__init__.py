@@ -9,6 +9,6 @@ from migrator.engine.objects.look import look
 from migrator.engine.objects.pool import Pool
 from migrator.engine.objects.remove import remove
 from migrator.engine.objects.store import Store
-from migrator.engine.objects.trial import try_conditions, try_writing
+from migrator.engine.objects.trial import end_trial, trial_name, try_conditions
 
-__all__ = ["Pool", "Store", "copy", "inventory", "keeps_versions", "look", "remove", "try_conditions", "try_writing"]
+__all__ = ["Pool", "Store", "copy", "end_trial", "inventory", "keeps_versions", "look", "remove", "trial_name", "try_conditions"]

@@ -15,12 +15,13 @@ from migrator.model.objects import ObjectName
 OTHER = "0" * 32  # the ETag of nothing
 
 
-def try_conditions(store: Store, bucket: str) -> None:
+def try_conditions(store: Store, bucket: str, name: str | None = None) -> None:
     """Try with two objects of our own, which are removed again, whether the store refuses what it is told to refuse.
 
-    Raises RefusedError M264 where it does not, and M252 to M262.
+    Whoever may be killed meanwhile gives their `name`, and remembers it. Raises RefusedError M264 where the store does
+    not refuse, and M252 to M262.
     """
-    name = f"~migrator/{uuid4()}"
+    name = name or trial_name()
     source, target = {"Bucket": bucket, "Key": f"{name}/source"}, {"Bucket": bucket, "Key": f"{name}/target"}
     try:
         etag = store.call("put_object", **source, Body=b"migrator")["ETag"]
@@ -30,11 +31,21 @@ def try_conditions(store: Store, bucket: str) -> None:
     except RefusalError as refusal:
         raise unexplained(refusal) from None
     finally:
-        for one in (source, target):
-            with suppress(RefusalError):
-                left = look(store, ObjectName(bucket, one["Key"]))
-                if left is not None:
-                    remove(store, left)
+        end_trial(store, bucket, name)
+
+
+def trial_name() -> str:
+    """Make up a name for objects of our own."""
+    return f"~migrator/{uuid4()}"
+
+
+def end_trial(store: Store, bucket: str, name: str) -> None:
+    """Remove what a trial left. Raises M252 to M262."""
+    for key in (f"{name}/source", f"{name}/target"):
+        with suppress(RefusalError):
+            left = look(store, ObjectName(bucket, key))
+            if left is not None:
+                remove(store, left)
 
 
 def try_writing(store: Store, bucket: str) -> None:

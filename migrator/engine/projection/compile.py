@@ -231,7 +231,10 @@ class _Compiler:
         compared = {
             f'column "{name}"': made for name, made in backfill.expressions.items() if name in backfill.compared
         }
-        rules = {f"rule {name}": when for name, when in (*backfill.skip.items(), *backfill.quarantine.items())}
+        rules: dict[str, Any] = {
+            f"rule {name}": when for name, when in (*backfill.skip.items(), *backfill.quarantine.items())
+        }
+        rules |= {f"object {name}": ex.Array(one.parts()) for name, one in backfill.objects.items()}
         return [
             name
             for name, made in {**compared, **rules}.items()

@@ -191,7 +191,7 @@ class Projection:
         hold = ", ".join(["judged.*", f"{self._digest()} AS {quote(DIGEST)}"])
         return f"SELECT {hold} FROM ({judged}) AS judged"
 
-    def objects(self, where: str = "true", *, near: str = "true", merging: bool = True) -> str:
+    def objects(self, where: str = "true", *, near: str = "true", merging: bool = True, turn: Turn = "all") -> str:
         """Give the SELECT of the objects of the source rows under `where` that would move, whatever became of them.
 
         Its columns: source_key (of the row, as texts), name, source_bucket, source_key_ (of the object), target_bucket
@@ -199,7 +199,7 @@ class Projection:
         `merging` no row of the target is looked at, which is right for rows that moved before.
         """
         merging = merging and self.target_exists and not self.backfill.in_place
-        rows = self._judged_rows(where, near, "all", merging=merging, carries=self.moving)
+        rows = self._judged_rows(where, near, turn, merging=merging, carries=self.moving)
         nowhere = " OR ".join(
             f"p.{from_key} IS NOT NULL AND p.{to_key} IS NULL" for _, from_key, _, to_key in map(_columns, self.moving)
         )
