@@ -11,4 +11,15 @@ from migrator.engine.objects.remove import remove
 from migrator.engine.objects.store import Store
 from migrator.engine.objects.trial import end_trial, trial_name, try_conditions
 
-__all__ = ["Pool", "Store", "copy", "end_trial", "inventory", "keeps_versions", "look", "remove", "trial_name", "try_conditions"]
+__all__ = [
+    "Pool",
+    "Store",
+    "copy",
+    "end_trial",
+    "inventory",
+    "keeps_versions",
+    "look",
+    "remove",
+    "trial_name",
+    "try_conditions",
+]
