@@ -201,7 +201,7 @@ class Documents:
         tasks = []
         for one in todo:
             if one.place in ids:
-                tasks.append(replace(one.task, since=one.task.since or since, reference=one))
+                tasks.append(replace(one.task, reference=one))
             else:
                 self._count(one, CONTESTED, str(one.task.target))
         with self.run.writing(conn, endless=True):
