@@ -155,13 +155,16 @@ class Backfill:
             if isinstance(part, ObjectKey) and part.name not in self.objects:
                 known = f"It has: {', '.join(self.objects)}." if self.objects else "It declares none."
                 found.append(f"object_key({part.name!r}) names no object of this definition. {known}")
-        apart = {"cohort": [self.cohort], "group": [] if self.group is None else [*self.group.parts()]}
-        apart |= {f"rule {name!r}": [one] for name, one in {**self.skip, **self.quarantine}.items()}
-        apart |= {f"merge {name!r}": [one] for name, one in self.folds.items()}
-        apart |= {f"{what} {one!r}": [self.columns.get(one)] for what in _BEFORE for one in tuple(getattr(self, what))}
-        for where, made in apart.items():
-            if any(uses_objects(one) for one in made):
-                found.append(f"{where} takes the key of an object, which is known only when it is copied.")
+        apart: list[tuple[str, Any]] = [("the cohort", self.cohort)]
+        apart += [("the group", one) for one in (self.group.parts() if self.group else ())]
+        apart += [(f"rule {name!r}", one) for name, one in (*self.skip.items(), *self.quarantine.items())]
+        apart += [(f"merge {name!r}", one) for name, one in self.folds.items()]
+        apart += [(f"{what} {one!r}", self.columns.get(one)) for what in _BEFORE for one in tuple(getattr(self, what))]
+        found += [
+            f"{where} takes the key of an object, which is known only when it is copied."
+            for where, one in apart
+            if uses_objects(one)
+        ]
         if found:
             cure = "Take object_key(…) for columns alone, of an object that the definition declares."
             raise ConfigurationError("M270", " ".join(dict.fromkeys(found)), cure)

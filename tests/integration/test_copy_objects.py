@@ -282,6 +282,22 @@ class TestWorld:
         pictures.open()
         assert State.VERIFIED is pictures.apply().state
 
+    def test_a_trial_that_is_cut_off_leaves_nothing(self, pictures: Pictures, stores: Stores) -> None:
+        """The objects by which a store is tried are remembered, and removed by whoever goes on, or goes back."""
+        before = pictures.place.client.list_objects_v2(Bucket=pictures.place.bucket, Prefix="~migrator/")["KeyCount"]
+        for go_on in (pictures.apply, pictures.back):
+            stores.forgive()
+            stores.expire(after=0)
+            assert "M254" == pictures.failing()
+            found = pictures.place.client.list_objects_v2(Bucket=pictures.place.bucket, Prefix="~migrator/")
+            assert before < found["KeyCount"]
+            stores.forgive()
+            go_on()
+            found = pictures.place.client.list_objects_v2(Bucket=pictures.place.bucket, Prefix="~migrator/")
+            assert before == found["KeyCount"]
+            if go_on == pictures.apply:
+                pictures.back()
+
     def test_a_store_that_is_not_configured(self, pictures: Pictures) -> None:
         """Wanted, and nobody says where: told with the line that is missing."""
         pictures.open(Storage())
@@ -336,6 +352,26 @@ class TestDefinitions:
         pictures.apply()
         assert {1: "restored/-6.jpg", 3: "restored/6.jpg"} == pictures.rows()
         assert {"copied": 2} == pictures.outcomes()
+
+
+class TestVerify:
+    """What was proven once is looked at again where that is asked for."""
+
+    def test_check_objects_looks_at_each(self, pictures: Pictures) -> None:
+        """What is as it was is proven; what went or was written to since is not, and is named."""
+        pictures.apply()
+        asked: dict[str, Any] = {"check_objects": True, "listen": pictures.events.append}
+        report = use_cases.verify(pictures.desk, **asked)
+        assert report.proven
+        assert ["3 looked at"] == [one.evidence for one in report.verdicts if "at its key" in one.claim]
+        pictures.place.client.delete_object(Bucket=pictures.place.bucket, Key=f"{pictures.place.prefix}restored/1.jpg")
+        pictures.place.put("restored/2.jpg", b"retouched")
+        report = use_cases.verify(pictures.desk, **asked)
+        (said,) = [one.evidence for one in report.verdicts if not one.proven]
+        assert "1 object missing, 1 written to since it was copied" in said
+        assert "restored/1.jpg" in said
+        assert "restored/2.jpg" in said
+        assert check(pictures.desk).proven, "without being asked nobody looks"
 
 
 class TestUndo:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from migrator.database.session import execute as executed
@@ -95,23 +96,14 @@ class Rows:
 
     def record(self, outcome: str | None = Outcome.COPIED.value, extension: str = ".jpg", detail: str = "") -> None:
         """Write down what is listed as a copy would, with one outcome for all; what is not said is not known yet."""
-        lines = self.listed()
-        execute(self.url, "DELETE FROM migrator.object")
-        for key, name, *names in lines:
-            rows_of(
-                self.url,
-                "INSERT INTO migrator.object (change, backfill, name, source_key, from_bucket, from_key, to_bucket,"
+        known = [extension if outcome else None, outcome, detail or None]
+        lines = [[self.desk.change.name, MOVE, *one, *known] for one in self.listed()]
+        with closing(psycopg.connect(self.url, autocommit=True)) as conn, conn.cursor() as cursor:
+            cursor.execute("DELETE FROM migrator.object")
+            cursor.executemany(
+                "INSERT INTO migrator.object (change, backfill, source_key, name, from_bucket, from_key, to_bucket,"
                 " to_key, extension, outcome, detail) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-                [
-                    self.desk.change.name,
-                    MOVE,
-                    name,
-                    key,
-                    *names,
-                    extension if outcome else None,
-                    outcome,
-                    detail or None,
-                ],
+                lines,
             )
 
     def copy(self) -> dict[str, tuple[str, str]]:
@@ -146,6 +138,7 @@ class Rows:
         return record_definition(held, conn, self.desk.change, self.desk.change.backfills[0], "public")
 
 
+@pytest.mark.every_server
 def test_a_row_gets_the_key_at_which_its_object_is_proven_to_be(database: str, tmp_path: Path) -> None:
     """Foretold before anything is there; listed with what stands in the target row; written as it was copied."""
     execute(database, SOURCE)
@@ -206,30 +199,30 @@ def test_a_row_waits_for_its_object_and_goes_when_that_is_there(database: str, t
     assert [(1, "restored/j1/1"), (2, "restored/j1/2"), (3, None)] == rows_of(database, MADE)
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        "from_key = from_key || 'x'",
-        "to_key = 'restored/' || to_key",
-        "from_bucket = 'elsewhere'",
-        "to_bucket = 'elsewhere'",
-        "kind = 'document'",
-        "change = 'another'",
-        "backfill = 'another'",
-        "name = 'another'",
-        "source_key = ARRAY['9' || source_key[1]]",
-        "outcome = NULL",
-    ],
-)
-def test_only_the_record_of_this_very_object_counts(database: str, tmp_path: Path, other: str) -> None:
+OTHERS = [
+    "from_key = from_key || 'x'",
+    "to_key = 'restored/' || to_key",
+    "from_bucket = 'elsewhere'",
+    "to_bucket = 'elsewhere'",
+    "kind = 'document'",
+    "change = 'another'",
+    "backfill = 'another'",
+    "name = 'another'",
+    "source_key = ARRAY['9' || source_key[1]]",
+    "outcome = NULL",
+]
+
+
+def test_only_the_record_of_this_very_object_counts(database: str, tmp_path: Path) -> None:
     """One of another object, from or to another place, or of another row, proves nothing."""
-    execute(database, SOURCE)
+    execute(database, "CREATE TABLE old (id bigint PRIMARY KEY, job text, url text)")
+    execute(database, f"INSERT INTO old SELECT n, 'j', 'a/' || n FROM generate_series(0, {len(OTHERS)}) AS n")
     moving = Rows(project(tmp_path, database)).ready()
     moving.record()
-    execute(database, f"UPDATE migrator.object SET {other} WHERE source_key = '{{1}}'")
-    found = moving.copy()
-    assert ("quarantined", f"picture: {WAITING}") == found["1"]
-    assert ("moved", "2") == found["2"]
+    for n, other in enumerate(OTHERS, 1):
+        execute(database, f"UPDATE migrator.object SET {other} WHERE source_key = '{{{n}}}'")
+    waiting = {str(n): ("quarantined", f"picture: {WAITING}") for n in range(1, len(OTHERS) + 1)}
+    assert {"0": ("moved", "0"), **waiting} == moving.copy()
 
 
 def test_taken_on_later_the_keys_catch_up_and_taken_off_they_go_back(database: str, tmp_path: Path) -> None:
@@ -286,14 +279,15 @@ def test_a_row_that_cannot_move_for_another_reason_says_that_and_has_no_object(d
     """Rules, faults and merging come before objects: these are judged last, and listed only of rows that move."""
     execute(
         database,
-        "CREATE TABLE old (id bigint PRIMARY KEY, job text, url text, mail text); INSERT INTO old VALUES"
-        " (1, 'j', 'a/1', 'skip'), (2, 'j', 'a/2', 'guard'), (3, NULL, 'a/3', 'c'), (4, 'j', 'a/4', 'd'), (5, 'j', 'a/5', 'e')",
+        "CREATE TABLE old (id bigint PRIMARY KEY, job text, url text, mail text);"
+        " INSERT INTO old VALUES (1, 'j', 'a/1', 'skip'), (2, 'j', 'a/2', 'guard'), (3, NULL, 'a/3', 'c'),"
+        " (4, 'j', 'a/4', 'd'), (5, 'j', 'a/5', 'e')",
     )
     moving = Rows(
         project(
             tmp_path,
             database,
-            ddl="CREATE TABLE new (id bigint PRIMARY KEY, job_id text NOT NULL, s3_key text NOT NULL, mail text UNIQUE)",
+            ddl="CREATE TABLE new (id int PRIMARY KEY, job_id text NOT NULL, s3_key text NOT NULL, mail text UNIQUE)",
             columns={**COLUMNS, "mail": "column('mail')"},
             skip="{'left out': sql(\"mail = 'skip'\")}",
             quarantine="{'kept back': sql(\"mail = 'guard'\")}",
@@ -323,7 +317,8 @@ def test_a_key_that_no_object_can_have_is_foretold(database: str, tmp_path: Path
     execute(
         database,
         "CREATE TABLE old (id bigint PRIMARY KEY, job text, url text); INSERT INTO old VALUES (1, NULL, 'a/1'),"
-        " (2, 'j', ''), (3, repeat('ö', 507), 'a/3'), (4, 'j', repeat('x', 1025)), (5, '{ext}', 'a/5'), (6, 'j', repeat('x', 1024))",
+        " (2, 'j', ''), (3, repeat('ö', 507), 'a/3'), (4, 'j', repeat('x', 1025)), (5, '{ext}', 'a/5'),"
+        " (6, 'j', repeat('x', 1024))",
     )
     moving = Rows(project(tmp_path, database))
     assert {("moved", ""): 1, ("quarantined", "picture: no object can have this name"): 5} == terms(
@@ -362,8 +357,9 @@ backfill = Backfill(
 """
 
 
+@pytest.mark.every_server
 def test_in_place_an_object_is_where_it_was_before_the_row_was_written(database: str, tmp_path: Path) -> None:
-    """The key that is written is the key that is read: the record is of the key from before, for as long as it stays."""
+    """The column that is written is the one that is read: the record is of the key from before, as long as it stays."""
     execute(database, JOBS)
 
     def moving(*, wanted: bool = True) -> Rows:
@@ -418,7 +414,7 @@ def test_a_key_may_stand_inside_another_expression(database: str, tmp_path: Path
     columns = {
         "id": "column('id')",
         "job_id": "column('job')",
-        "s3_key": "sql(\"{base} || {key}\", base=constant('cdn/'), key=object_key('picture', otherwise=missing('none')))",
+        "s3_key": "sql(\"'cdn/' || {key}\", key=object_key('picture', otherwise=missing('none')))",
         "sound_key": "flagged(object_key('picture'), when=sql('true'), reason='is its picture')",
     }
     source = "flagged(lookup('url', {'a/one.PNG': 'a/one.PNG', None: None}), when=sql('id = 1'), reason='is checked')"
@@ -433,44 +429,114 @@ def test_a_key_may_stand_inside_another_expression(database: str, tmp_path: Path
     assert {"picture is checked": 1, "sound_key is its picture": 1} == dict(balance.flags)
 
 
-@pytest.mark.parametrize(
-    ("changed", "id", "said"),
-    [
-        ({"objects": "{'p': moved_object('url', to='x/{jobs}')}"}, "M272", r"\{jobs\} is no column of its row"),
-        ({"objects": "{'p': moved_object('url', to='x/{job_id}')}", "volatile": "'job_id'"}, "M272", "is volatile"),
-        ({"objects": "{'p': moved_object('url', to='x/{s3_key}')}"}, "M272", "is itself the key of an object"),
-        ({"objects": "{'p': moved_object('urls', to='x/{id}')}"}, "M113", 'object "p": old has no column "urls"'),
-        ({"objects": "{'p': moved_object(sql('nothing(url)'), to='x/{id}')}"}, "M114", 'object "p", source: '),
-        ({"objects": "{'p': moved_object('url', to='x/{id}', bucket=sql('1 +'))}"}, "M114", 'object "p", bucket: '),
-        ({"objects": "{'p': moved_object(sql('clock_timestamp()'), to='x/{id}')}"}, "M120", "can differ between runs"),
-        ({"objects": "{'p': moved_object(clock(), to='x/{id}')}"}, "M120", "object p reads the clock"),
-        ({"documents": "{'d': document('x/{what}', 'job')}"}, "M272", 'document "d": {what} is no column of its row'),
-        ({"documents": "{'d': document('x/{id}', sql('nothing()'))}"}, "M114", 'document "d", content: '),
-    ],
-)
-def test_what_cannot_be_compiled_is_told_with_its_place(
-    database: str, tmp_path: Path, changed: dict[str, str], id: str, said: str
-) -> None:
+WRONG = [
+    ({"objects": "{'p': moved_object('url', to='x/{jobs}')}"}, "M272", "{jobs} is no column of its row"),
+    ({"objects": "{'p': moved_object('url', to='x/{job_id}')}", "volatile": "'job_id'"}, "M272", "is volatile"),
+    ({"objects": "{'p': moved_object('url', to='x/{s3_key}')}"}, "M272", "is itself the key of an object"),
+    ({"objects": "{'p': moved_object('urls', to='x/{id}')}"}, "M113", 'object "p": old has no column "urls"'),
+    ({"objects": "{'p': moved_object(sql('nothing(url)'), to='x/{id}')}"}, "M114", 'object "p", source: '),
+    ({"objects": "{'p': moved_object('url', to='x/{id}', bucket=sql('1 +'))}"}, "M114", 'object "p", bucket: '),
+    ({"objects": "{'p': moved_object(sql('clock_timestamp()'), to='x/{id}')}"}, "M120", "can differ between runs"),
+    ({"objects": "{'p': moved_object(clock(), to='x/{id}')}"}, "M120", "object p reads the clock"),
+    ({"documents": "{'d': document('x/{what}', 'job')}"}, "M272", 'document "d": {what} is no column of its row'),
+    ({"documents": "{'d': document('x/{id}', sql('nothing()'))}"}, "M114", 'document "d", content: '),
+]
+
+
+def test_what_cannot_be_compiled_is_told_with_its_place(database: str, tmp_path: Path) -> None:
     """Also of objects that are not wanted now: nobody finds out on the day."""
     execute(database, SOURCE)
     columns = {**COLUMNS, "s3_key": "object_key('p')"}
-    for switch in ("", "param('copy_objects', bool, default=False)"):
-        parts = {"objects": "{'p': moved_object('url', to='{id}')}", **changed}
-        if switch:
-            parts["objects"] = parts["objects"].replace(")}", f", only_if={switch})}}")
-        desk = project(tmp_path, database, wanted=False, columns=columns, **parts)
-        with pytest.raises(ConfigurationError, match=said.replace("{what}", r"\{what\}")) as caught:
-            use_cases.plan(desk)
-        assert id == caught.value.id
+    sound = {"objects": "{'p': moved_object('url', to='{id}')}"}
+    run(project(tmp_path, database, columns=columns, **sound), to=Phase.EXPAND)
+    for changed, id, said in WRONG:
+        for switch in ("", ", only_if=param('copy_objects', bool, default=False)"):
+            parts = {name: one.replace(")}", f"{switch})}}") for name, one in {**sound, **changed}.items()}
+            desk = project(tmp_path, database, wanted=False, columns=columns, **parts)
+            with pytest.raises(ConfigurationError) as caught:
+                use_cases.plan(desk, count=False)
+            assert (id, True) == (caught.value.id, said in caught.value.what), (changed, caught.value.what)
+
+
+def test_fields_are_the_values_that_the_target_row_gets(database: str, tmp_path: Path) -> None:
+    """As text, after every cast; of columns that the target lacks, the values of the source."""
+    execute(
+        database,
+        "CREATE TYPE mood AS ENUM ('so so', '100%'); CREATE TABLE old (a text, b int, at text, \"My Key\" text, n text,"
+        " PRIMARY KEY (a, b)); INSERT INTO old VALUES ('x|y', 1, '2026-01-02 03:04:05+02', 'a/%41 +ü', '007'),"
+        " ('', 2, '2026-01-02', 'a/b', 'seven')",
+    )
+    columns = {
+        "id": "derived_uuid()",
+        "at": "column('at')",
+        "n": "column('n')",
+        "mood": "rules('mood', rule('first', when=sql('b = 1'), value='so so'), otherwise=constant('100%'))",
+        "s3_key": "object_key('p')",
+    }
+    source = definition(
+        columns,
+        key="('a', 'b')",
+        objects="{'p': moved_object('My Key', to='{a}/{b}/{at}/{n}/{mood}/{My Key}', bucket=sql(\"nullif(a, '')\"))}",
+    )
+    ddl = "CREATE TABLE new (id uuid PRIMARY KEY, at timestamptz, n smallint, mood mood, s3_key varchar(60))"
+    moving = Rows(make_project(tmp_path, database, ddl_up=ddl, ddl_down="DROP TABLE new", backfills={MOVE: source}))
+    foretold = {("moved", ""): 1, ("quarantined", "n: not a valid smallint"): 1}
+    assert foretold == terms(moving.desk, planned=True)
+    key = "x|y/1/2026-01-02 01:04:05+00/7/so so/a/%41 +ü"
+    assert [(["x|y", "1"], "p", "x|y", "a/%41 +ü", "", key)] == moving.ready().listed()
+    moving.record()
+    moving.copy()
+    assert [(key,)] == rows_of(database, "SELECT s3_key FROM new")
+    assert {} == dict(moving.compared().counts)
+
+
+def test_rows_that_compete_or_point_are_foretold_as_if_their_objects_were_there(database: str, tmp_path: Path) -> None:
+    """The first of two rows with one key has it; a row that points at one with a bad object points at nothing."""
+    execute(
+        database,
+        "CREATE TABLE old (id bigint PRIMARY KEY, job text, url text); INSERT INTO old VALUES (1, 'j', 'a/1'),"
+        " (2, 'j', 'a/2'), (3, 'k', 'a/3')",
+    )
+    backfills = {
+        MOVE: definition(
+            {**COLUMNS, "s3_key": "object_key('picture')"},
+            objects="{'picture': moved_object('url', to='{job_id}.jpg')}",
+        ),
+        "seen_from_old": definition({"id": "column('id')"}, target="'seen'"),
+    }
+    ddl = "CREATE TABLE new (id bigint PRIMARY KEY, job_id text, s3_key text UNIQUE);"
+    ddl += "CREATE TABLE seen (id bigint PRIMARY KEY REFERENCES new)"
+    desk = make_project(tmp_path, database, ddl_up=ddl, ddl_down="DROP TABLE seen, new", backfills=backfills)
+    contested, nothing = "s3_key: another row holds this value", "id: no such row in new"
+    assert {("moved", ""): 2, ("quarantined", contested): 1} == terms(desk, planned=True)
+    assert {("moved", ""): 2, ("quarantined", nothing): 1} == terms(desk, "seen_from_old", planned=True)
+    moving = Rows(desk).ready()
+    moving.record(Outcome.CONTESTED.value)
+    fate = ("pending", "to be quarantined: picture: another row has this key")
+    assert {fate: 3} == terms(desk, planned=True)
+    assert {("quarantined", nothing): 3} == terms(desk, "seen_from_old", planned=True)
+
+
+def test_what_was_handed_over_keeps_its_key_and_its_object(database: str, tmp_path: Path) -> None:
+    """It is the application's: nothing of it is listed again, though the definition says another key now."""
+    execute(database, SOURCE)
+    moving = Rows(project(tmp_path, database, handed_over="True")).ready()
+    moving.record()
+    moving.copy()
+    assert [] == moving.listed()
+    other = Rows(project(tmp_path, database, objects="{'picture': moved_object('url', to='{id}')}", handed_over="True"))
+    assert [] == other.listed()
+    assert {} == dict(other.compared().counts)
+    assert NEW_KEYS == rows_of(database, MADE)
 
 
 def test_documents_are_of_rows_that_moved_and_know_their_new_keys(database: str, tmp_path: Path) -> None:
     """Their content is as the row gives it; a row whose content is NULL, or that did not move, has none."""
     execute(database, SOURCE + "; INSERT INTO old VALUES (4, NULL, 'a/4', NULL)")
-    content = (
-        "sql(\"CASE WHEN id <> 3 THEN jsonb_build_object('key', {key}, 'id', id) END\", key=object_key('picture'))"
-    )
-    documents = f"{{'meta': document('meta/{{id}}.json', {content}), 'none': document('{{id}}', 'job', only_if=param('no', bool, default=False))}}"
+    made = "CASE WHEN id <> 3 THEN jsonb_build_object('key', {key}, 'id', id) END"
+    meta = f"document('meta/{{id}}.json', sql({made!r}, key=object_key('picture')))"
+    none = "document('{id}', 'job', only_if=param('no', bool, default=False))"
+    documents = f"{{'meta': {meta}, 'none': {none}}}"
     moving = Rows(project(tmp_path, database, documents=documents)).ready()
     moving.record()
     moving.copy()

@@ -104,14 +104,14 @@ def _notes(given: Report, width: int) -> Iterator[str]:
 
 def _is_empty(one: StepReport) -> bool:
     """Whether a copy met no source row at all."""
-    return one.phase is Phase.BACKFILL and not any(one.detail.values())
+    return one.phase is Phase.BACKFILL and one.unit == "row" and not any(one.detail.values())
 
 
 def _step(one: StepReport, *, empty: bool = False) -> tuple[str, ...]:
     took = duration(one.seconds)
-    if one.seconds >= 1 and (speed := rate(one.rows, one.seconds)):
+    if one.seconds >= 1 and (speed := rate(one.rows, one.seconds, one.unit)):
         took += f", {speed}"
-    count = rows(one.rows) if one.rows else ""
+    count = rows(one.rows, one.unit) if one.rows else ""
     said = "nothing to move: the source has no rows" if empty else detail(one.detail)
     return ("✓", one.phase.value, one.title or one.name, count, said, took)
 
