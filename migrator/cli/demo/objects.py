@@ -112,10 +112,10 @@ def find(stage: Stage) -> None:
     with stage.desk.database.connect() as connection:
         keys = [str(key) for (key,) in connection.execute(bucket.keys.encode()).fetchall()]
         inputs = [list(tried) for (tried,) in connection.execute(bucket.inputs.encode()).fetchall()]
-    gone = buckets.unanswered(beside.store, beside.name, keys)
-    said = f"{number(len(keys) - len(gone))} of {number(len(keys))} answer, for example {max(keys, default='none')}"
-    stage.promise("the key of every row leads to its object", kept=bool(keys) and not gone, evidence=said)
     now = buckets.listed(beside.store, beside.name)
+    led = [key for key in keys if key in now]
+    said = f"{number(len(led))} of {number(len(keys))}, for example {min(led, default='none')}"
+    stage.promise("the key of every row leads to its object", kept=bool(keys) and led == keys, evidence=said)
     found = [next((key for key in tried if key in now), None) for tried in inputs]
     said = f"{number(len(found) - found.count(None))} of {number(len(found))}, for example"
     said += f" {min(filter(None, found), default='none')}"

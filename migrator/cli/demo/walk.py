@@ -119,9 +119,9 @@ class Walk(Stage):
         from migrator.workflow import use_cases
 
         self.title("Prove it row by row, and do it again")
-        self.command("verify")
+        self.command("verify", *(("--check-objects",) if self.beside else ()))
         with self.listening() as listen:
-            verified = use_cases.verify(self.desk, listen=listen)
+            verified = use_cases.verify(self.desk, check_objects=self.beside is not None, listen=listen)
         self.show(verified)
         compared = f"{number(sum(one.compared for one in verified.comparisons))} rows compared"
         self.promise("every row is proven", kept=verified.proven is True, evidence=compared)
