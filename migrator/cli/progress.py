@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from migrator.cli.render.report import detail, elided
-from migrator.cli.render.words import WIDTH, duration, number, percent, rate, rows
+from migrator.cli.render.words import WIDTH, duration, number, percent, rate, rows, size
 from migrator.cli.run import Run, is_terminal
 from migrator.model.step import Event, Phase
 
@@ -46,13 +46,14 @@ class Pace:
         """Write how far a Step is, how fast, and how long it still takes."""
         self._from = event.rows if self._from is None else self._from
         if not event.total:
-            return rows(event.rows) if event.rows else ""
+            return rows(event.rows, event.unit) if event.rows else ""
         elapsed = time.monotonic() - self._begun
         done = event.rows - self._from
-        speed = rate(done, elapsed)
+        speed = rate(done, elapsed, event.unit)
         to_go = duration((event.total - event.rows) * elapsed / done) if speed else ""
         counted = f"{percent(event.rows, event.total):>5}  {number(event.rows)}"
-        parts = (f"{counted} / {number(event.total)}", speed, to_go and f"ETA {to_go}")
+        weight = f"{size(round(event.bytes / elapsed))}/s" if speed and event.bytes else ""
+        parts = (f"{counted} / {number(event.total)}", speed, weight, to_go and f"ETA {to_go}")
         return "  ".join(part for part in parts if part)
 
 
@@ -82,7 +83,7 @@ class Lines:
             case "step":
                 self._last[_key(event)] = now
                 self._pace[_key(event)] = Pace()
-                total = f" ({rows(event.total)})" if event.total else ""
+                total = f" ({rows(event.total, event.unit)})" if event.total else ""
                 self._run.say([f"{_step(event)} …{total}"])
             case "progress":
                 last = self._last.setdefault(_key(event), now)
@@ -144,7 +145,7 @@ class Listener:
     def __call__(self, event: Event) -> None:
         """Hear one Event."""
         with self._lock:
-            if self._copies and event.phase is Phase.BACKFILL:
+            if self._copies and event.phase is Phase.BACKFILL and event.unit == "row":
                 self._safe[event.name] = max(event.rows, self._safe.get(event.name, 0))
                 self._run.safe_rows = sum(self._safe.values())
             self._way.show(event)
@@ -198,4 +199,4 @@ def _sum(event: Event) -> str:
     found = detail(event.detail)
     if found:
         return f": {found}"
-    return f": {rows(event.rows)}" if event.rows else ""
+    return f": {rows(event.rows, event.unit)}" if event.rows else ""

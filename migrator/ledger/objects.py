@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from migrator.database.connect import Connection
 from migrator.database.session import execute, one, rows, value
-from migrator.model.names import key_text, literal
 from migrator.model.moved_objects import PLACE
+from migrator.model.names import key_text, literal
 from migrator.model.objects import Copied, ObjectName, Outcome, StoredObject
 
 TABLE: Final = "migrator.object"
@@ -183,17 +183,17 @@ def pending(conn: Connection, change: str, backfill: str) -> int:
     return int(value(conn, asked, (change, backfill)))
 
 
-def outcomes(conn: Connection, change: str, backfill: str) -> dict[str, dict[str | None, tuple[int, int]]]:
-    """Count the records of a backfill and their bytes, by name and outcome; None is none yet."""
-    found: dict[str, dict[str | None, tuple[int, int]]] = {}
-    for name, outcome, number, size in rows(
+def outcomes(conn: Connection, change: str) -> dict[str | None, tuple[int, int]]:
+    """Count the objects of a change and their bytes by outcome; None is none yet."""
+    if not is_kept(conn):
+        return {}
+    found = rows(
         conn,
-        f"SELECT name, outcome, count(*), coalesce(sum(size), 0)::bigint FROM {TABLE}"
-        " WHERE change = %s AND backfill = %s AND kind = 'copy' GROUP BY name, outcome ORDER BY name, outcome",
-        (change, backfill),
-    ):
-        found.setdefault(str(name), {})[outcome] = (int(number), int(size))
-    return found
+        f"SELECT outcome, count(*), coalesce(sum(size), 0)::bigint FROM {TABLE}"
+        " WHERE change = %s AND kind = 'copy' GROUP BY outcome",
+        (change,),
+    )
+    return {outcome: (int(number), int(size)) for outcome, number, size in found}
 
 
 def buckets(conn: Connection, change: str, backfill: str) -> tuple[set[str], set[str]]:

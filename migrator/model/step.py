@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
+from migrator.model.verdict import Balance, Comparison, ObjectBalance, SourceBalance, Verdict
 
 
 class Phase(StrEnum):
@@ -110,6 +110,7 @@ class Plan:
 
 
 EventKind = Literal["step", "progress", "done", "note"]
+Unit = Literal["row", "object"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,13 +128,13 @@ class Event:
     total: int | None = None
     detail: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
-    unit: Literal["row", "object"] = "row"
+    unit: Unit = "row"
     bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepReport:
-    """One Step that was taken: how many rows it dealt with, by what became of them."""
+    """One Step that was taken: how many rows, or objects, it dealt with, by what became of them."""
 
     phase: Phase
     name: str
@@ -141,6 +142,7 @@ class StepReport:
     rows: int = 0
     detail: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    unit: Unit = "row"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +174,7 @@ class Report:
     steps: tuple[StepReport, ...] = ()
     balances: tuple[Balance, ...] = ()
     sources: tuple[SourceBalance, ...] = ()
+    objects: tuple[ObjectBalance, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     hazards: tuple[Hazard, ...] = ()

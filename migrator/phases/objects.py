@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from migrator.database.connect import Connection
 from migrator.database.failures import explained
 from migrator.database.session import transaction
 from migrator.engine.groups import Ranking
-from migrator.engine.objects import Store, try_conditions
+from migrator.engine.objects import Store, end_trial, trial_name, try_conditions
 from migrator.engine.objects.listing import Lister, Select
 from migrator.engine.objects.moving import Moved, Moving
 from migrator.engine.objects.taking_back import TakenBack, TakingBack
@@ -29,6 +29,7 @@ from migrator.model.step import Event, Phase, Preview
 from migrator.model.verdict import Verdict
 
 EVERY: Final = 0.2  # seconds between two Events
+TRIAL: Final = "trial"  # of conditions, in the Step: where it may have left objects of its own
 PATIENCE: Final = 0.5  # seconds between two looks whether others have finished theirs
 
 
@@ -80,9 +81,10 @@ class CopyObjects:
         return dict(sorted(moved.outcomes.items()))
 
     def join(self, run: Run) -> dict[str, int]:
-        """Help the run that holds the lease with what it has listed, until nothing of it waits."""
+        """Help the run that holds the lease with what it has listed, as long as there is something free."""
         with explained(f"copying {self.title}", run.database.connect), run.database.connect() as conn:
-            moved = self._move(run, conn, objects.pending(conn, self.change.name, self.backfill.name))
+            waiting = objects.pending(conn, self.change.name, self.backfill.name)
+            moved = self._move(run, conn, waiting, joining=True)
         return dict(sorted(moved.outcomes.items()))
 
     def check(self, conn: Connection) -> Verdict:
@@ -105,7 +107,7 @@ class CopyObjects:
             with run.writing(conn):
                 objects.forget_unmade(conn, self.change.name, name)
                 total, _ = objects.count_made(conn, self.change.name, name)
-            taken = self._take_back(run, total) if total else TakenBack()
+            taken = self._take_back(run, conn, total) if total or self._trial(conn) else TakenBack()
             self._tell_left(run, taken)
             with run.writing(conn):
                 steps.forget(conn, self.change.name, self.phase, self.name)
@@ -146,7 +148,7 @@ class CopyObjects:
         )
         return Lister(run=run, writing=writing, listing=listing, select=self.select, unwanted=self.unwanted).go(conn)
 
-    def _move(self, run: Run, conn: Connection, listed: int) -> Moved:
+    def _move(self, run: Run, conn: Connection, listed: int, *, joining: bool = False) -> Moved:
         """Copy until nothing waits, also for what others are copying at this moment."""
         moved, begun, told = Moved(), time.monotonic(), 0.0
         waiting = objects.pending(conn, self.change.name, self.backfill.name)
@@ -154,32 +156,55 @@ class CopyObjects:
             return moved
         settings = self.settings
         with Store.open(self.storage(), workers=2 * settings.workers) as store:
-            self._try(conn, store)
-            moving = Moving(run=run, backfill=self.backfill.name, store=store, settings=settings, moved=moved)
-            while objects.pending(conn, self.change.name, self.backfill.name):
+            if not joining:
+                self._try(run, conn, store)
+            moving = Moving(
+                run=run, backfill=self.backfill.name, store=store, settings=settings, joining=joining, moved=moved
+            )
+            while True:
                 for _ in moving.go():
                     if time.monotonic() - told > EVERY:
                         told = time.monotonic()
                         self._tell(run, moved, listed - waiting, listed, told - begun)
-                if objects.pending(conn, self.change.name, self.backfill.name):
-                    time.sleep(PATIENCE)
+                if joining or not objects.pending(conn, self.change.name, self.backfill.name):
+                    break
+                time.sleep(PATIENCE)
         self._tell(run, moved, listed - waiting, listed, time.monotonic() - begun)
         return moved
 
-    def _try(self, conn: Connection, store: Store) -> None:
+    def _try(self, run: Run, conn: Connection, store: Store) -> None:
         """Find out before the first copy whether the buckets let us in and the store keeps the conditions of copies."""
+        self._end_trial(run, conn, store)
         sources, targets = (
             {one or store.storage.bucket or "" for one in found}
             for found in objects.buckets(conn, self.change.name, self.backfill.name)
         )
         for bucket in sorted(sources | targets):
             store.check(bucket)
+        trial = {"name": trial_name(), "buckets": sorted(targets)}
+        with run.writing(conn):
+            steps.keep(conn, self.change.name, self.phase, self.name, {TRIAL: trial})
         for bucket in sorted(targets):
-            try_conditions(store, bucket)
+            try_conditions(store, bucket, str(trial["name"]))
+        with run.writing(conn):
+            steps.keep(conn, self.change.name, self.phase, self.name, {TRIAL: None})
 
-    def _take_back(self, run: Run, total: int) -> TakenBack:
+    def _end_trial(self, run: Run, conn: Connection, store: Store) -> None:
+        """Remove what a trial left that was killed."""
+        if trial := self._trial(conn):
+            for bucket in trial["buckets"]:
+                end_trial(store, bucket, trial["name"])
+            with run.writing(conn):
+                steps.keep(conn, self.change.name, self.phase, self.name, {TRIAL: None})
+
+    def _trial(self, conn: Connection) -> Mapping[str, Any]:
+        known = steps.one_of(conn, self.change.name, self.phase, self.name)
+        return (known.undo.get(TRIAL) if known else None) or {}
+
+    def _take_back(self, run: Run, conn: Connection, total: int) -> TakenBack:
         settings = self.settings
         with Store.open(self.storage(), workers=settings.workers) as store:
+            self._end_trial(run, conn, store)
             taking = TakingBack(run=run, backfill=self.backfill.name, store=store, settings=settings)
             for taken in taking.go():
                 done = sum(taken.removals.values())

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from migrator.database.connect import Connection
 from migrator.database.session import transaction
 from migrator.ledger import events, install, lease
 from migrator.ledger.run import Listen, Run, Step
-from migrator.model.step import Event, Phase, StepReport
+from migrator.model.step import Event, Phase, StepReport, Unit
+from migrator.phases.objects import CopyObjects
 from migrator.workflow.desk import Desk
 
 
@@ -25,7 +27,8 @@ def take_back(step: Step, run: Run) -> StepReport:
 
 
 def _walk(step: Step, run: Run, kind: str, act: Callable[[], dict[str, int]], title: str) -> StepReport:
-    run.listen(Event(kind="step", phase=step.phase, name=step.name, title=title))
+    unit: Unit = "object" if isinstance(step, CopyObjects) else "row"
+    run.listen(Event(kind="step", phase=step.phase, name=step.name, title=title, unit=unit))
     begun = time.monotonic()
     detail = act()
     seconds = time.monotonic() - begun
@@ -33,10 +36,10 @@ def _walk(step: Step, run: Run, kind: str, act: Callable[[], dict[str, int]], ti
     with run.database.connect() as conn:
         said = {"phase": step.phase, "name": step.name, "seconds": round(seconds, 3), **detail}
         events.tell(conn, run.lease.run, f"step {kind}", said)
-    run.listen(
-        Event(kind="done", phase=step.phase, name=step.name, title=title, rows=rows, detail=detail, seconds=seconds)
-    )
-    return StepReport(phase=step.phase, name=step.name, title=title, rows=rows, detail=detail, seconds=seconds)
+    told: dict[str, Any] = {"phase": step.phase, "name": step.name, "title": title, "unit": unit}
+    told |= {"rows": rows, "detail": detail, "seconds": seconds}
+    run.listen(Event(kind="done", **told))
+    return StepReport(**told)
 
 
 def install_ledger(desk: Desk) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from migrator.database import inventory
 from migrator.database.connect import Connection
 from migrator.database.session import one
-from migrator.ledger import cohorts
+from migrator.ledger import cohorts, objects
 from migrator.ledger.cohorts import Cohorts
+from migrator.model.objects import Outcome
 from migrator.model.step import ChangeStatus, State
 from migrator.project import Project
 from migrator.workflow.desk import Desk, open_desk
@@ -37,6 +40,7 @@ def _status(desk: Desk) -> ChangeStatus:
         facts = gather(conn, desk)
         moved = cohorts.summary(conn, desk.change.name) if facts.ledger is not None else None
         copied, total, held, since = _counts(conn, desk) if facts.ledger is not None else (0, None, 0, None)
+        named = objects.outcomes(conn, desk.change.name) if facts.ledger is not None else {}
     return ChangeStatus(
         change=desk.change.name,
         state=facts.state,
@@ -45,7 +49,7 @@ def _status(desk: Desk) -> ChangeStatus:
         total=total,
         quarantined=held,
         holder=f"{facts.holder[0]}: {facts.holder[1]}" if facts.holder else None,
-        reasons=(*_reasons(facts, held), *_cohorts(moved)),
+        reasons=(*_reasons(facts, held), *_cohorts(moved), *_objects(named)),
         next=_NEXT[facts.state].format(desk.change.name),
     )
 
@@ -57,6 +61,17 @@ def _cohorts(found: Cohorts | None) -> tuple[str, ...]:
     share = f" ({found.moved / found.total:.2%} of {found.total:,})" if found.total else ""
     under_way = f", {found.known - found.moved:,} under way" if found.known > found.moved else ""
     return (f"cohorts: {found.moved:,} moved{share}{under_way}",)
+
+
+def _objects(named: Mapping[str | None, tuple[int, int]]) -> tuple[str, ...]:
+    """Say how many objects are copied."""
+    if not named:
+        return ()
+    good = [named.get(one.value, (0, 0)) for one in Outcome if one.good]
+    at_fault = sum(number for word, (number, _) in named.items() if word is not None and not Outcome(word).good)
+    total, there = sum(number for number, _ in named.values()), sum(number for number, _ in good)
+    faults = f", {at_fault:,} at fault" if at_fault else ""
+    return (f"objects: {there:,} of {total:,} at their keys, {sum(size for _, size in good):,} bytes{faults}",)
 
 
 def _counts(conn: Connection, desk: Desk) -> tuple[int, int | None, int, str | None]:

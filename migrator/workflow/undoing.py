@@ -44,6 +44,17 @@ def losses(desk: Desk, *, to: Phase | None = None, show: int = SHOWN) -> tuple[L
             return losses_of(conn, desk, facts_of(conn, desk), to, show)
 
 
+def objects_made(desk: Desk, *, to: Phase | None = None) -> tuple[int, int]:
+    """Count the objects, and their bytes, that a rollback would remove because copies of ours made them."""
+    if to in {Phase.BACKFILL, Phase.VERIFY}:
+        return 0, 0
+    with desk.explained("counting objects"), desk.database.connect() as conn, reading(conn, desk):
+        found = [
+            objects.count_made(conn, desk.change.name, one) for one in objects.backfills_with(conn, desk.change.name)
+        ]
+    return sum(number for number, _ in found), sum(size for _, size in found)
+
+
 def rollback(
     desk: Desk,
     *,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections import Counter
 from dataclasses import replace
@@ -11,17 +12,21 @@ from typing import Any
 
 import pytest
 
+from migrator.cli.render.report import report as screen
 from migrator.engine.objects import Store, claims
+from migrator.ledger import lease
 from migrator.ledger.quarantine import Selection
+from migrator.ledger.run import Run
 from migrator.model.errors import WorldError
 from migrator.model.objects import Storage
 from migrator.model.step import Phase, State
+from migrator.workflow import use_cases
 from migrator.workflow.housekeeping import quarantine_retry
 from tests.support.kills import as_it_was
 from tests.support.objects import Objects, Place, error, let
 from tests.support.picture_kills import Runs
 from tests.support.pictures import Pictures, bodies
-from tests.support.projects import execute, rows_of
+from tests.support.projects import check, execute, rows_of
 
 
 class Stores:
@@ -144,6 +149,19 @@ class TestDoUndoDo:
         pictures.back()
         assert before == pictures.place.all()
 
+    def test_what_is_named_since_is_pending(self, pictures: Pictures) -> None:
+        """Verify says which objects wait, and which no row names any more; the next apply closes the balance."""
+        assert 27 == pictures.apply().objects[0].bytes
+        pictures.add(4, pictures.put(4))
+        execute(pictures.url, "DELETE FROM old WHERE id = 2; DELETE FROM new WHERE id = 2")
+        for report in (use_cases.verify_counts(pictures.desk), check(pictures.desk)):
+            (found,) = report.objects
+            assert (3, 2, 1, 1) == (found.listed, found.copied, found.pending, found.unaccounted)
+            assert not report.proven
+        (found,) = pictures.apply().objects
+        assert (3, 3, 0, 0) == (found.listed, found.copied, found.pending, found.unaccounted)
+        pictures.back()
+
     def test_rows_alone_go_back(self, pictures: Pictures) -> None:
         """Back to expand, objects go with the rows; the tables stay."""
         before = pictures.place.all()
@@ -179,7 +197,12 @@ class TestFaults:
         assert {**NEW, 9: None} == pictures.rows()
         assert {**bodies(1, 2, 3), "restored/6.jpg": b"something else"} == pictures.restored()
         assert all(one.closes for one in report.balances)
+        (objects,) = report.objects
+        assert (7, 3, 0, 0) == (objects.listed, objects.copied, objects.there, objects.unaccounted)
+        names = [said.removeprefix("picture: ") for key, said in faults.items() if key != "8"]
+        assert dict.fromkeys(names, 1) == objects.faults, "what can have no name is no object"
         assert not report.proven
+        assert any("replaced during the copy" in line for line in screen(report))
 
     def test_a_retry_tries_the_object_anew(self, pictures: Pictures) -> None:
         """Out of quarantine with the row; without that the object is left alone."""
@@ -221,10 +244,8 @@ class TestFaults:
 
     def test_two_names_for_one_target(self, pictures: Pictures) -> None:
         """Keys that become the same only when the content type is known are found out as well."""
-        objects = (
-            "{'picture': moved_object('key', to='%(p)srestored/{id}.jpg'),"
-            " 'other': moved_object('key', to='%(p)srestored/{id}{ext}')}" % {"p": pictures.place.prefix}
-        )
+        declared = "{{'picture': moved_object('key', to='{}.jpg'), 'other': moved_object('key', to='{}{{ext}}')}}"
+        objects = declared.format(*[f"{pictures.place.prefix}restored/{{id}}"] * 2)
         pictures.params = {}
         pictures.declare(objects=objects)
         pictures.apply()
@@ -238,7 +259,8 @@ class TestFaults:
 class TestWorld:
     """What is about no object in particular ends the run; what was finished is kept, and the next run goes on."""
 
-    def test_a_token_that_expires_in_the_middle(self, pictures: Pictures, stores: Stores, small: None) -> None:
+    @pytest.mark.usefixtures("small")
+    def test_a_token_that_expires_in_the_middle(self, pictures: Pictures, stores: Stores) -> None:
         """What was copied before stays recorded; with a new token it goes on, and nothing is copied twice."""
         for number in range(4, 21):
             pictures.add(number, pictures.put(number))
@@ -259,6 +281,22 @@ class TestWorld:
         assert "M255" == pictures.failing()
         pictures.open()
         assert State.VERIFIED is pictures.apply().state
+
+    def test_a_trial_that_is_cut_off_leaves_nothing(self, pictures: Pictures, stores: Stores) -> None:
+        """The objects by which a store is tried are remembered, and removed by whoever goes on, or goes back."""
+        before = pictures.place.client.list_objects_v2(Bucket=pictures.place.bucket, Prefix="~migrator/")["KeyCount"]
+        for go_on in (pictures.apply, pictures.back):
+            stores.forgive()
+            stores.expire(after=0)
+            assert "M254" == pictures.failing()
+            found = pictures.place.client.list_objects_v2(Bucket=pictures.place.bucket, Prefix="~migrator/")
+            assert before < found["KeyCount"]
+            stores.forgive()
+            go_on()
+            found = pictures.place.client.list_objects_v2(Bucket=pictures.place.bucket, Prefix="~migrator/")
+            assert before == found["KeyCount"]
+            if go_on == pictures.apply:
+                pictures.back()
 
     def test_a_store_that_is_not_configured(self, pictures: Pictures) -> None:
         """Wanted, and nobody says where: told with the line that is missing."""
@@ -316,6 +354,26 @@ class TestDefinitions:
         assert {"copied": 2} == pictures.outcomes()
 
 
+class TestVerify:
+    """What was proven once is looked at again where that is asked for."""
+
+    def test_check_objects_looks_at_each(self, pictures: Pictures) -> None:
+        """What is as it was is proven; what went or was written to since is not, and is named."""
+        pictures.apply()
+        asked: dict[str, Any] = {"check_objects": True, "listen": pictures.events.append}
+        report = use_cases.verify(pictures.desk, **asked)
+        assert report.proven
+        assert ["3 looked at"] == [one.evidence for one in report.verdicts if "at its key" in one.claim]
+        pictures.place.client.delete_object(Bucket=pictures.place.bucket, Key=f"{pictures.place.prefix}restored/1.jpg")
+        pictures.place.put("restored/2.jpg", b"retouched")
+        report = use_cases.verify(pictures.desk, **asked)
+        (said,) = [one.evidence for one in report.verdicts if not one.proven]
+        assert "1 object missing, 1 written to since it was copied" in said
+        assert "restored/1.jpg" in said
+        assert "restored/2.jpg" in said
+        assert check(pictures.desk).proven, "without being asked nobody looks"
+
+
 class TestUndo:
     """Only what is ours and unchanged is removed."""
 
@@ -349,6 +407,89 @@ class TestUndo:
         stores.forgive()
         pictures.back()
         assert before == pictures.place.all()
+
+
+class TestTogether:
+    """Several processes, and who holds the lease."""
+
+    @pytest.fixture
+    def twenty(self, pictures: Pictures, monkeypatch: pytest.MonkeyPatch) -> Pictures:
+        """Give twenty pictures, of which each process has four at a time."""
+        monkeypatch.setattr(claims, "SIZE", 4)
+        monkeypatch.setattr(claims, "OPEN", 1)
+        for number in range(4, 21):
+            pictures.add(number, pictures.put(number))
+        return pictures
+
+    def test_who_joins_copies_what_nobody_has(self, twenty: Pictures, stores: Stores) -> None:
+        """While the holder of the lease is at its first object, another one does all that it has not claimed."""
+        done: list[dict[str, int]] = []
+
+        def join(operation: str, _: Any) -> None:
+            if operation == "CopyObject" and stores.acts:
+                stores.acts.clear()
+                done.append(joined(twenty))
+
+        use_cases.install_ledger(twenty.desk)
+        stores.acts.append(after_the_trial(stores, join))
+        report = twenty.apply()
+        assert [{"copied": 16}] == done
+        assert {"copied": 4} == report.steps[1].detail
+        assert State.VERIFIED is report.state
+        assert {"copied": 20} == twenty.outcomes()
+        assert bodies(*range(1, 21)) == twenty.restored()
+        assert 20 + TRIED == stores.heard["CopyObject"], "something was copied twice"
+
+    def test_a_lease_that_is_taken_over(self, twenty: Pictures, stores: Stores) -> None:
+        """What is claimed is finished and written down; then the run stops, and the next one goes on."""
+        taking: list[threading.Thread] = []
+        take = "UPDATE migrator.lease SET fence = fence + 1, holder = 'another one'"
+
+        def take_over(operation: str, _: Any) -> None:
+            if operation == "CopyObject" and not taking:
+                taking.append(threading.Thread(target=execute, args=(twenty.url, take)))
+                taking[0].start()
+
+        stores.acts.append(after_the_trial(stores, take_over))
+        assert "M402" == twenty.failing()
+        taking[0].join()
+        done = twenty.outcomes()["copied"]
+        assert 0 < done < 20
+        assert done == len(twenty.restored())
+        assert {} == twenty.rows()
+        execute(twenty.url, "UPDATE migrator.lease SET held = false")
+        assert State.VERIFIED is twenty.apply().state
+        assert bodies(*range(1, 21)) == twenty.restored()
+
+    def test_who_joined_a_run_that_died_takes_nothing(self, twenty: Pictures, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whoever wants to take the change over need not wait for helpers of a run whose heart stands still."""
+        twenty.copy()
+        execute(
+            twenty.url,
+            "UPDATE migrator.object SET outcome = NULL, made_etag = NULL; UPDATE migrator.lease SET held = true",
+        )
+        monkeypatch.setattr(lease, "SILENCE_OF_THE_DEAD", -1.0)
+        assert {} == joined(twenty)
+        monkeypatch.undo()
+        assert {"copied": 20} == joined(twenty), "what was made and not told of is ours"
+
+
+TRIED = 3  # requests to copy by which the conditions of a store are tried
+
+
+def after_the_trial(stores: Stores, act: Any) -> Any:
+    """Act when the conditions of the store have been tried."""
+    return lambda operation, request: act(operation, request) if stores.heard["CopyObject"] > TRIED else None
+
+
+def joined(pictures: Pictures) -> dict[str, int]:
+    """Join the run that holds the lease."""
+    ((fence, number),) = rows_of(
+        pictures.url, "SELECT l.fence, max(r.id) FROM migrator.lease l JOIN migrator.run r USING (change) GROUP BY 1"
+    )
+    held = lease.Lease(change=pictures.desk.change.name, fence=fence, run=number)
+    run = Run(change=pictures.desk.change, database=pictures.desk.database, lease=held, listen=pictures.events.append)
+    return pictures.step.join(run)
 
 
 class TestKills:

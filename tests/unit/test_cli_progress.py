@@ -38,6 +38,19 @@ def test_a_long_step_is_heard_of_now_and_then(capsys):
     assert "backfill  v ← m   68 %  3,402,113 / 5,000,000" in capsys.readouterr().err
 
 
+def test_objects_have_two_speeds(capsys, monkeypatch):
+    """Objects a second and bytes a second, counted from what this run copied; they are no rows that are safe."""
+    run, now = Run(verb="apply"), iter((0.0, 0.0, 10.0, 10.0, 20.0))
+    monkeypatch.setattr("migrator.cli.progress.time.monotonic", lambda: next(now, 20.0))
+    listen = Listener(run, Lines(run, every=0))
+    listen(event("step", unit="object"))
+    listen(event("progress", unit="object", rows=100, total=400))
+    listen(event("progress", unit="object", rows=200, total=400, bytes=50_000_000))
+    said = capsys.readouterr().err
+    assert "backfill  v ← m   50 %  200 / 400  5 objects/s  2.5 MB/s  ETA 40 s" in said
+    assert not run.safe_rows
+
+
 def test_notes_are_said_at_once(capsys):
     """A note, such as a lock that is waited for, is never held back."""
     run = Run(verb="apply")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from migrator.cli.render import balance
+from migrator.cli.render.object_balance import objects
 from migrator.cli.render.proof import claims, proof
 from migrator.cli.render.words import (
     GAP,
@@ -37,6 +38,7 @@ def report(given: Report, *, width: int = WIDTH) -> list[str]:
             _balances(given, width),
             proof([one for one in given.comparisons if not one.proven], width=width),
             balance.misplaced(given.sources, width=width),
+            objects(given.objects, width=width),
             _hazards(given, width),
             [*_claims(given, width), *_sentence(given), *_notes(given, width)],
             _next(given),
@@ -102,14 +104,14 @@ def _notes(given: Report, width: int) -> Iterator[str]:
 
 def _is_empty(one: StepReport) -> bool:
     """Whether a copy met no source row at all."""
-    return one.phase is Phase.BACKFILL and not any(one.detail.values())
+    return one.phase is Phase.BACKFILL and one.unit == "row" and not any(one.detail.values())
 
 
 def _step(one: StepReport, *, empty: bool = False) -> tuple[str, ...]:
     took = duration(one.seconds)
-    if one.seconds >= 1 and (speed := rate(one.rows, one.seconds)):
+    if one.seconds >= 1 and (speed := rate(one.rows, one.seconds, one.unit)):
         took += f", {speed}"
-    count = rows(one.rows) if one.rows else ""
+    count = rows(one.rows, one.unit) if one.rows else ""
     said = "nothing to move: the source has no rows" if empty else detail(one.detail)
     return ("✓", one.phase.value, one.title or one.name, count, said, took)
 

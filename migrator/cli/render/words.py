@@ -43,12 +43,12 @@ def duration(seconds: float) -> str:
     return f"{minutes // MINUTE} h {minutes % MINUTE:02} min"
 
 
-def rate(count: int, seconds: float) -> str:
-    """Write a speed in rows per second; empty where it means nothing."""
+def rate(count: int, seconds: float, noun: str = "row") -> str:
+    """Write a speed in rows, or other things that take an s, per second; empty where it means nothing."""
     if count <= 0 or seconds < MOMENT:
         return ""
     speed = count / seconds
-    return f"{speed:,.0f} rows/s" if speed < FEW * KILO else f"{speed / KILO:,.0f}k rows/s"
+    return f"{speed:,.0f} {noun}s/s" if speed < FEW * KILO else f"{speed / KILO:,.0f}k {noun}s/s"
 
 
 def size(count: int) -> str:

@@ -75,7 +75,8 @@ def rollback(
         raise UsageError("M156", "--to and a cohort were both given.", "A cohort is taken back alone: leave --to out.")
     found = undoing.losses(desk, to=to, show=show) if part is None else cohorts.losses(desk, part, show=show)
     asks = run.may_ask and not yes and (keep_new or _is_covered(found, lose or ()))
-    if asks and not _confirmed(run, desk.change.name, found, keep_new=keep_new):
+    made = undoing.objects_made(desk, to=to) if asks and part is None else (0, 0)
+    if asks and not _confirmed(run, desk.change.name, found, made, keep_new=keep_new):
         run.say(["Nothing was changed."])
         return exits.REFUSED
     try:
@@ -96,10 +97,13 @@ def _is_covered(found: Sequence[Losses], lose: Sequence[str]) -> bool:
     return all(one.sentence in lose for one in found if one.rows)
 
 
-def _confirmed(run: Run, change: str, found: Sequence[Losses], *, keep_new: bool) -> bool:
-    """Show what would be lost and ask a person whether to go on."""
+def _confirmed(run: Run, change: str, found: Sequence[Losses], made: tuple[int, int], *, keep_new: bool) -> bool:
+    """Show what would be lost, and what of ours is removed outside the database; ask a person whether to go on."""
     from migrator.cli.render.losses import losses
+    from migrator.cli.render.words import rows, size
 
     if not keep_new:
         run.say(losses(found, width=run.width))
+    if made[0]:
+        run.say([f"Rolling back removes {rows(made[0], 'object')} ({size(made[1])}) that copies made."])
     return typer.confirm(f"Roll back {change}?", err=True)

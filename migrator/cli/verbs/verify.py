@@ -42,6 +42,13 @@ def verify(
             ' Example: --accept "index orders_at of orders"',
         ),
     ] = None,
+    check_objects: Annotated[
+        bool,
+        typer.Option(
+            "--check-objects",
+            help="Look at every object that was copied, too. Example: migrator verify jobs_and_attempts --check-objects",
+        ),
+    ] = False,
     cohort: Cohort = None,
     cohort_file: CohortFile = None,
 ) -> int:
@@ -56,7 +63,7 @@ def verify(
     part, desk = asked(cohort, cohort_file), run.desk(change)
     with listening(run) as listen:
         if part is None:
-            report = use_cases.verify(desk, show=show, accept=accept or (), listen=listen)
+            report = use_cases.verify(desk, show=show, accept=accept or (), check_objects=check_objects, listen=listen)
         else:
             report = cohorts.verify(desk, part, show=show, listen=listen)
     run.show(report, screen)

@@ -23,6 +23,7 @@ from migrator.engine.objects.pool import Pool
 from migrator.engine.objects.store import Store
 from migrator.engine.work import Line
 from migrator.ledger import objects
+from migrator.ledger.lease import Watch
 from migrator.ledger.objects import Noted, Record
 from migrator.ledger.run import Run
 from migrator.model.errors import MigratorError
@@ -49,8 +50,8 @@ class Claim:
 class Claims:
     """Takes claims one after the other by a thread of its own, until there is nothing left that is free."""
 
-    def __init__(self, run: Run, backfill: str, store: Store, pool: Pool) -> None:
-        """Begin to take them at once; `close` ends it."""
+    def __init__(self, run: Run, backfill: str, store: Store, pool: Pool, *, joining: bool = False) -> None:
+        """Begin to take them at once; `close` ends it. Who has joined a run takes none while its holder is silent."""
         self._run, self._backfill, self._store, self._pool = run, backfill, store, pool
         self._bucket = store.storage.bucket or ""
         self._free: SimpleQueue[Line] = SimpleQueue()
@@ -58,6 +59,7 @@ class Claims:
         self._open: set[Claim] = set()
         self._closing = threading.Event()
         self._after = 0
+        self._watch = Watch(run.lease) if joining else None
         self._lines = [Line(run.database) for _ in range(OPEN)]
         for line in self._lines:
             self._free.put(line)
@@ -116,7 +118,7 @@ class Claims:
 
     def _taken(self, line: Line) -> Claim | None:
         """Take the next claim: those after the last one, then whatever was left behind; None when nothing is free."""
-        while True:
+        while self._watch is None or not self._watch.is_silent(line.conn):
             for attempt in range(AGAIN):
                 try:
                     found, claim = self._looked_at(line)
@@ -130,6 +132,7 @@ class Claims:
             if not self._after:
                 return None
             self._after = 0
+        return None
 
     def _looked_at(self, line: Line) -> tuple[dict[int, StoredObject | None], Claim]:
         """Look at the sources of the next records, and commit what was found before anything is copied."""

@@ -24,12 +24,13 @@ class Moved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moving:
-    """The copying of one backfill's objects by one process."""
+    """The copying of one backfill's objects by one process, which may have joined the run of another one."""
 
     run: Run
     backfill: str
     store: Store
     settings: CopySettings
+    joining: bool = False
     moved: Moved = field(default_factory=Moved)
 
     def go(self) -> Generator[Moved]:
@@ -39,7 +40,7 @@ class Moving:
         lost, and M252 to M262.
         """
         pool = Pool(self.store, self.settings)
-        claims = Claims(self.run, self.backfill, self.store, pool)
+        claims = Claims(self.run, self.backfill, self.store, pool, joining=self.joining)
         try:
             with closing(pool.copy(self._tasks(claims), keep=claims.keep)) as copied:
                 for done in copied:

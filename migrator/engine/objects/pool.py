@@ -15,6 +15,8 @@ from migrator.engine.objects.going import Going, StoppedError
 from migrator.engine.objects.look import look
 from migrator.engine.objects.remove import remove
 from migrator.engine.objects.store import Store
+from migrator.engine.objects.write import write
+from migrator.model.documents import WriteTask
 from migrator.model.objects import (
     Copied,
     CopySettings,
@@ -81,6 +83,14 @@ class Pool:
             return Looked(name=name, found=found, outcome=None if found else Outcome.MISSING)
 
         return self._threads(act).run(names)
+
+    def write(self, tasks: Iterable[WriteTask]) -> Iterator[Copied]:
+        """Write documents, as `copy` copies objects."""
+
+        def act(task: WriteTask) -> Copied:
+            return write(self._store, task, self._going)
+
+        return self._threads(act).run(tasks)
 
     def remove(self, made: Iterable[StoredObject]) -> Iterator[Removed]:
         """Remove objects that copies of ours made, as `copy` copies them."""
