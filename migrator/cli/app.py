@@ -27,6 +27,7 @@ VERBS: Final = {
     "drop": "Say from when on an archive may be dropped; drops nothing.",
     "rollback": "Go back from any state; loses nothing that was not named.",
     "status": "Say where every change is, and what comes next.",
+    "objects": "Plan, copy and verify the objects that rows name; find orphans.",
     "quarantine": "List, show, retry or dismiss the rows that could not move.",
     "ledger": "Install or remove the schema in which migrator keeps its books.",
 }

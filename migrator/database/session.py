@@ -48,6 +48,7 @@ LEDGER_TESTS_INPUT = (
 )
 INPUT_CHECK = "pg_temp.migrator_is_valid_input"
 _FIRST_WITH_INPUT_CHECK = 16_00_00
+_ENDS = {14_00_00: "idle_in_transaction_session_timeout", 17_00_00: "transaction_timeout"}  # what ends one, since when
 _MAKE_INPUT_CHECK = f"""
 DO $make$ BEGIN
     IF (SELECT NOT {LEDGER_TESTS_INPUT}) THEN
@@ -71,10 +72,12 @@ def transaction(
     statement_timeout_ms: int = 0,
     applying: str = "",
     work_mem: str | None = None,
+    endless: bool = False,
     reconnect: Callable[[], Connection] | None = None,
 ) -> Iterator[Connection]:
     """Run the block in one transaction under our settings, which end with it; then COMMIT.
 
+    One that is `endless` may do nothing for as long as it likes, while it waits for another server.
     With `reconnect`, the server is asked about a COMMIT whose answer is lost: the block counts as
     done, though its connection is gone, or the loss is raised (M307).
     Raises the errors of psycopg as they are, but for a write in a READ ONLY transaction (M308).
@@ -87,6 +90,7 @@ def transaction(
         statement_timeout_ms=statement_timeout_ms,
         **{"migrator.applying": applying},
         **({"work_mem": work_mem} if work_mem else {}),
+        **({name: "0" for since, name in _ENDS.items() if conn.info.server_version >= since} if endless else {}),
     )
     try:
         xid = _begin(conn, read_only, isolation, settings, ask_xid=reconnect is not None)

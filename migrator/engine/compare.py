@@ -182,11 +182,17 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
   WHEN {source_gone} THEN 'extra: its source row is gone'
   WHEN {first} IS NULL THEN 'lost: the target row is gone'
   WHEN held.backfill IS NOT NULL THEN 'stale: moved, and quarantined as well'
-{self._follows()}  WHEN {code} = {MOVED} AND CASE walked.kind WHEN 'merged' THEN {recognised} = p.{RECOGNISED}
+{self._follows()}  WHEN {self._stays(code)} AND CASE walked.kind WHEN 'merged' THEN {recognised} = p.{RECOGNISED}
     AND {self._still_filled("t")} AND {self._still_filled("p")} ELSE {whole} = {ours} END THEN NULL
   WHEN ({unchanged}) IS NOT TRUE THEN 'altered'
   WHEN {code} = {MOVED} THEN 'stale'
   ELSE 'stale: the source row would not be moved now' END"""
+
+    def _stays(self, code: str) -> str:
+        """Write the condition that a row would move or merge now; one that is merged needs no object."""
+        gates = ", ".join(map(str, self._projection.gates))
+        moves = f"{code} = {MOVED}"
+        return f"({moves} OR walked.kind = 'merged' AND {code} IN ({gates}))" if gates else moves
 
     def _follows(self) -> str:
         """Judge a row that follows another: it points where that one's provenance points, and is as recorded."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from migrator.database import inventory
 from migrator.database.connect import Connection
@@ -29,6 +30,7 @@ from migrator.model.names import DEFAULT_COLLATION, Relation, first_schema, ours
 from migrator.model.step import Phase
 from migrator.model.tables import ForeignKey, Table, TableColumn, TypeOf, Unique
 
+FIRST_WITH_OBJECTS: Final = 4  # version of the Ledger
 _TEXT = TypeOf(oid=25, name="text", base="text", schema="pg_catalog", kind="b")
 
 
@@ -48,7 +50,7 @@ class Prepared:
     def counted(self) -> Counted:
         """What the Balance asks for."""
         return Counted(
-            projection=self.projection,
+            projection=self.projection.foreseeing,
             recorded=self.recorded,
             provenances=self.provenances,
             only=self.only,
@@ -96,7 +98,8 @@ def prepare(
     what `compile_backfill` raises.
     """
     refuse_unusable(conn, change, backfill)
-    ledger = not blind and install.version(conn) is not None
+    version = None if blind else install.version(conn)
+    ledger = version is not None
     read, relation = source_relation(conn, backfill, search_path), target_relation(conn, backfill, search_path)
     found = inventory.tables(conn, {read, relation})
     source, live = found[read], found.get(relation)
@@ -122,6 +125,7 @@ def prepare(
         grouped=recorded.id if recorded and backfill.group and winners.are_kept(conn, recorded.id) else None,
         moved=moved_rows(conn, change, backfill, search_path=search_path, shapes=shapes or {}, ledger=ledger),
         unready=_unready(conn, shape, filling if coming is None else filling & (adopting | _targets(coming))),
+        objects_of=change.name if version is not None and version >= FIRST_WITH_OBJECTS else None,
         awaited={} if coming is None else _awaited(conn, shape, coming, filling, shapes or {}),
     )
     projection = compile_backfill(subject, catalog)

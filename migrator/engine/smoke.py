@@ -47,7 +47,7 @@ def smoke(conn: Connection, prepared: Prepared, search_path: str) -> tuple[Hazar
         return ()
     found: list[Hazard] = []
     with suppress(_RolledBackError), transaction(conn, search_path=search_path):
-        found += _Trial(conn=conn, projection=prepared.projection).all()
+        found += _Trial(conn=conn, projection=prepared.projection.foreseeing).all()
         raise _RolledBackError
     return tuple(found)
 

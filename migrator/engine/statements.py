@@ -137,6 +137,40 @@ class Writing:
         skipped = ", ".join(str(code) for code in self.projection.codes("skipped")) or "-1"
         return f"SELECT * FROM ({select}) AS taken WHERE taken.{quote(CODE)} NOT IN ({skipped})"
 
+    def objects(self, lo: Key | None, hi: Key | None) -> str:
+        """Write the SELECT of the objects of the rows within (lo, hi]: of those that moved, and of those that would.
+
+        A row that was dismissed has none; nor has one that was handed over, for it stays as it was written. Rows of a
+        group must have been ranked before: of those that were not, nobody knows who stands for them.
+        """
+        keyset, near, held = self.keyset, self._near(lo, hi), ours("held")
+        within, known = keyset.within(lo, hi), Keyset.nearby(self.projection.keys, ours("known")).within(lo, hi)
+        dismissed = (
+            f"SELECT FROM migrator.quarantine AS {held} WHERE {held}.backfill = {self.recorded.id}"
+            f" AND {held}.source_key = {keyset.texts} AND {held}.status = 'dismissed'"
+        )
+        still = f"{within} AND NOT EXISTS ({self._known(known)}) AND NOT EXISTS ({dismissed})"
+        found = self._as_it_is.objects(still, near=near, turn="winners")
+        if self.projection.backfill.handed_over:
+            return found
+        moved = self.projection.objects(
+            f"{within} AND EXISTS ({self._known(known, 'moved')})", near=near, merging=False
+        )
+        return f"{found} UNION ALL {moved}"
+
+    def documents(self, lo: Key | None, hi: Key | None) -> str:
+        """Write the SELECT of the documents of the rows within (lo, hi] that moved, and still would."""
+        known = Keyset.nearby(self.projection.keys, ours("known")).within(lo, hi)
+        where = f"{self.keyset.within(lo, hi)} AND EXISTS ({self._known(known, 'moved')})"
+        return self.projection.documents(where, near=self._near(lo, hi))
+
+    def _known(self, where: str, kind: str = "") -> str:
+        """Write the subquery for a source row's provenance; `where` says where it is."""
+        known = ours("known")
+        same = " AND ".join(f"{known}.s{n} = {name}" for n, name in enumerate(self.keyset.names, 1))
+        of_kind = f" AND {known}.kind = {literal(kind)}" if kind else ""
+        return f"SELECT FROM {self.recorded.provenance} AS {known} WHERE {same}{of_kind} AND {where}"
+
     @property
     def _there(self) -> Keyset:
         """The walk over the table that is written in place, under the name it has there."""

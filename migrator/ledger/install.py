@@ -10,7 +10,7 @@ from migrator.database.session import execute, one, rows, value
 from migrator.model.errors import RefusedError
 from migrator.model.names import literal
 
-VERSION = 3
+VERSION = 4
 
 
 def version(conn: Connection) -> int | None:

@@ -96,6 +96,21 @@ def check(conn: Connection, lease: Lease) -> None:
         )
 
 
+class Watch:
+    """Watches over a lease that another process holds, by the clock of this one."""
+
+    def __init__(self, lease: Lease) -> None:
+        """Nothing is known yet."""
+        self._lease, self._beat, self._heard = lease, -1, time.monotonic()
+
+    def is_silent(self, conn: Connection) -> bool:
+        """Tell whether its holder has not been heard of for so long that somebody may take it over."""
+        now = _look(conn, self._lease.change)
+        if now.beat != self._beat:
+            self._beat, self._heard = now.beat, time.monotonic()
+        return time.monotonic() - self._heard > SILENCE_OF_THE_DEAD
+
+
 def holder(conn: Connection, change: str) -> tuple[str, str] | None:
     """Tell who holds the lease of a change, and for which verb; None when nobody does."""
     found = one(conn, "SELECT holder, verb FROM migrator.lease WHERE change = %s AND held", (change,))

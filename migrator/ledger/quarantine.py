@@ -9,6 +9,7 @@ from typing import Any
 
 from migrator.database.connect import Connection
 from migrator.database.session import execute, rows, value
+from migrator.ledger import objects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,14 +96,21 @@ def any_raised(conn: Connection, backfill: int) -> bool:
 
 
 def retry(conn: Connection, wanted: Selection) -> int:
-    """Take rows out of quarantine, so that the next apply tries them again; says how many."""
+    """Take rows out of quarantine, so that the next apply tries them again and their objects; says how many rows."""
     where, params = _where(wanted)
+    objects.try_again(conn, where, params)
     return execute(
         conn,
         "DELETE FROM migrator.quarantine WHERE id IN (SELECT q.id FROM migrator.quarantine q"
         f" JOIN migrator.backfill b ON b.id = q.backfill WHERE {where})",
         params,
     )
+
+
+def release(conn: Connection, backfill: int, reasons: Sequence[str]) -> int:
+    """Take the rows of one backfill that wait for something out of quarantine; says how many."""
+    asked = "DELETE FROM migrator.quarantine WHERE backfill = %s AND status = 'open' AND reason = ANY (%s)"
+    return execute(conn, asked, (backfill, list(reasons)))
 
 
 def dismiss(conn: Connection, wanted: Selection, note: str) -> int:

@@ -21,12 +21,14 @@ from migrator.model.expressions import (
     lookup,
     missing,
     moved_to,
+    object_key,
     readable,
     rule,
     rules,
     sql,
 )
 from migrator.model.groups import grouped, paired
+from migrator.model.moved_objects import document, moved_object
 from migrator.model.pace import pace
 from migrator.model.parameters import File, Pattern, Table, param
 
@@ -44,6 +46,7 @@ __all__ = [
     "derived_text",
     "derived_uuid",
     "discarded",
+    "document",
     "elsewhere",
     "estimated",
     "flagged",
@@ -51,7 +54,9 @@ __all__ = [
     "grouped",
     "lookup",
     "missing",
+    "moved_object",
     "moved_to",
+    "object_key",
     "pace",
     "paired",
     "param",

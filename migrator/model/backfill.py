@@ -7,13 +7,26 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
+from migrator.model import moved_objects
 from migrator.model.errors import ConfigurationError
-from migrator.model.expressions import Elsewhere, Expression, Given, Missing, MovedTo, Predicate, as_expression, walk
+from migrator.model.expressions import (
+    Elsewhere,
+    Expression,
+    Given,
+    Missing,
+    MovedTo,
+    ObjectKey,
+    Predicate,
+    as_expression,
+    walk,
+)
 from migrator.model.groups import Group, Grouped, Paired
+from migrator.model.moved_objects import Document, MovedObject, uses_objects
 from migrator.model.pace import Pace
 from migrator.model.parameters import Parameter
 
 Names = str | tuple[str, ...]
+_BEFORE = ("identity", "merge", "fill")  # columns whose values must be known before anything is copied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +60,7 @@ class Backfill:
     Where source and target are one table, rows are written *in place*: `columns` are those that are written, and the
     identity is the key. `handed_over`: what is written is an order to the application, whose row it is from then on.
     `pace`: how many such orders may be open at once. `cohort`: what rows that go together have in common.
+    `objects`: the objects that a row names and that move with it. `documents`: what is written beside a row that moved.
     """
 
     source: str
@@ -65,6 +79,8 @@ class Backfill:
     handed_over: bool = False
     pace: Pace | None = None
     cohort: Expression | Parameter | str | None = None
+    objects: Mapping[str, MovedObject] = field(default_factory=dict)
+    documents: Mapping[str, Document] = field(default_factory=dict)
     name: str = ""
     path: str = ""
     doc: str = ""
@@ -83,9 +99,14 @@ class Backfill:
             object.__setattr__(self, "cohort", as_expression(self.cohort))
         made = {name: as_expression(value) for name, value in self.columns.items()}
         object.__setattr__(self, "columns", MappingProxyType(made))
+        if faults := list(moved_objects.faults(self.objects, self.documents)):
+            raise ConfigurationError("M270", " ".join(faults), "Mend the definition; see docs/definitions.md.")
+        for name in ("objects", "documents"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
         faults = list(self._faults())
         if faults:
             raise ConfigurationError("M110", " ".join(faults), "Mend the definition; see docs/definitions.md.")
+        self._refuse_misplaced_objects()
 
     def _faults(self) -> list[str]:
         found = []
@@ -126,6 +147,30 @@ class Backfill:
         if self.group:
             found.append("in place every row stays a row of its own; leave group out.")
         return found
+
+    def _refuse_misplaced_objects(self) -> None:
+        """Raise ConfigurationError M270 for keys of objects where none can be, M273 for what does not go together."""
+        found = []
+        for part in self.parts():
+            if isinstance(part, ObjectKey) and part.name not in self.objects:
+                known = f"It has: {', '.join(self.objects)}." if self.objects else "It declares none."
+                found.append(f"object_key({part.name!r}) names no object of this definition. {known}")
+        apart = {"cohort": [self.cohort], "group": [] if self.group is None else [*self.group.parts()]}
+        apart |= {f"rule {name!r}": [one] for name, one in {**self.skip, **self.quarantine}.items()}
+        apart |= {f"merge {name!r}": [one] for name, one in self.folds.items()}
+        apart |= {f"{what} {one!r}": [self.columns.get(one)] for what in _BEFORE for one in tuple(getattr(self, what))}
+        for where, made in apart.items():
+            if any(uses_objects(one) for one in made):
+                found.append(f"{where} takes the key of an object, which is known only when it is copied.")
+        if found:
+            cure = "Take object_key(…) for columns alone, of an object that the definition declares."
+            raise ConfigurationError("M270", " ".join(dict.fromkeys(found)), cure)
+        if self.cohort is not None and (self.objects or self.documents):
+            raise ConfigurationError(
+                "M273",
+                "a definition with objects has a cohort.",
+                "Leave the cohort out: objects go over with all of their rows, and are taken back with all of them.",
+            )
 
     @property
     def in_place(self) -> bool:
@@ -182,18 +227,25 @@ class Backfill:
         """The quarantine rules in declared order."""
         return tuple(Guard(name=name, when=when) for name, when in self.quarantine.items())
 
+    @property
+    def moving(self) -> tuple[MovedObject | Document, ...]:
+        """The objects and documents that it declares."""
+        return (*self.objects.values(), *self.documents.values())
+
     def parts(self) -> tuple[Any, ...]:
         """List every expression and predicate of the definition, with all that is inside them."""
         tops: list[Any] = [*self.expressions.values(), *self.skip.values(), *self.quarantine.values()]
         tops += [] if self.cohort is None else [self.cohort]
         tops += [*self.folds.values(), *(self.group.parts() if isinstance(self.group, Grouped | Paired) else ())]
+        tops += [part for one in self.moving for part in one.parts()]
         return tuple(part for top in tops for part in walk(top))
 
     def parameters(self, *, pacing: bool = True) -> dict[str, Parameter]:
         """Name the parameters which the definition reads, and those that say whether and how fast it is wanted."""
         read = [part.parameter for part in self.parts() if isinstance(part, Given)]
         paced = () if self.pace is None or not pacing else self.pace.parameters
-        return {one.name: one for one in (*read, *((self.only_if,) if self.only_if else ()), *paced)}
+        switches = [one.only_if for one in (self, *self.moving) if one.only_if is not None]
+        return {one.name: one for one in (*read, *switches, *paced)}
 
     def followed(self) -> tuple[str, ...]:
         """Name the backfills whose rows this one looks up by moved_to."""
@@ -206,7 +258,7 @@ class Backfill:
     def facts(self) -> str:
         """Give the canonical text of the definition, from which its digest is made; names and places excluded."""
         leave = {"name", "path", "doc", "columns", "pace", "cohort", *(() if self.handed_over else ("handed_over",))}
-        leave |= set() if self.group else {"group"}
+        leave |= {one for one in ("group", "objects", "documents") if not getattr(self, one)}
         plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in leave}
         lines = [f"{name} = {dict(value) if isinstance(value, Mapping) else value!r}" for name, value in plain.items()]
         return "\n".join(lines + [f"{name}: {one!r}" for name, one in self.expressions.items()])

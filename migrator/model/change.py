@@ -21,7 +21,8 @@ class Settings:
     `batch_rows`: rows of one transaction. `range_rows`: rows of one Range. `workers`: connections copying at once.
     `lock_timeout_ms`: how long a statement waits for a lock. `quarantine_limit`: open quarantined rows after which
     the copy stops; None for no limit. `trickle_ms`: how long a copy for which there is no room waits before it looks
-    again; None ends it.
+    again; None ends it. `object_workers`: objects copied at once; `objects_per_second` and `object_bytes_per_second`
+    are limits, None is none.
     """
 
     batch_rows: int = 10_000
@@ -31,6 +32,9 @@ class Settings:
     lock_tries: int = 20
     quarantine_limit: int | None = None
     trickle_ms: int | None = None
+    object_workers: int = 16
+    objects_per_second: float | None = None
+    object_bytes_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

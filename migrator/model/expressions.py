@@ -199,6 +199,14 @@ class MovedTo:
     backfill: str
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectKey:
+    """The key to which an object of the row goes; `otherwise` where the row has none, or none is wanted."""
+
+    name: str
+    otherwise: Expression | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One named rule: where its condition is true, its value is taken and its name is kept with the row."""
@@ -255,6 +263,7 @@ Expression: TypeAlias = (
     | DerivedText
     | Clock
     | MovedTo
+    | ObjectKey
     | Rules
 )
 
@@ -382,6 +391,14 @@ def moved_to(backfill: str) -> MovedTo:
     return MovedTo(backfill)
 
 
+def object_key(name: str, *, otherwise: str | Expression | None = None) -> ObjectKey:
+    """Take the new key of the object declared by that name, for rows whose object is proven to be there.
+
+    `otherwise` is for rows that have no such object, and for all while it is not wanted.
+    """
+    return ObjectKey(name, None if otherwise is None else as_expression(otherwise))
+
+
 def rule(name: str, *, when: Predicate, value: str | Expression) -> Rule:
     """Name a rule: a condition and the value it decides for."""
     return Rule(name=name, when=when, value=constant(value) if isinstance(value, str) else value)
@@ -436,8 +453,8 @@ def children(value: Any) -> tuple[Any, ...]:
             return tuple(one for _, one in places)
         case Missing(_, unless):
             return unless
-        case Given(_, by):
-            return () if by is None else (by,)
+        case Given(_, maybe) | ObjectKey(_, maybe):
+            return () if maybe is None else (maybe,)
         case Lookup(of, _) | Estimated(of, _) | Contains(of, _) | Readable(of, _):
             return (of,)
         case Defaulted(of, other, _) | Discarded(of, other, _) | Flagged(of, other, _):

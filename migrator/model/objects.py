@@ -100,12 +100,23 @@ class Outcome(Enum):
     TOO_LARGE = "too large"
     ARCHIVED = "archived, to be restored first"
     NO_NAME = "no object can have this name"
+    CONTESTED = "another row has this key"
     REFUSED = "refused by the store"
 
     @property
     def good(self) -> bool:
         """Whether the object is at its target, proven."""
         return self in {Outcome.COPIED, Outcome.THERE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What was found under a name: an object, or the outcome that a copy of it would have."""
+
+    name: ObjectName
+    found: StoredObject | None = None
+    outcome: Outcome | None = None
+    detail: str = ""
 
 
 class Evidence(Enum):

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
+from migrator.model.verdict import Balance, Comparison, ObjectBalance, SourceBalance, Verdict
 
 
 class Phase(StrEnum):
@@ -75,7 +75,7 @@ class Plan:
     """The ordered Steps of a change with what is known before any is taken. Making it changes nothing.
 
     `balances` foretell where each row will go; `unread` names source columns nobody reads, `reads` what is
-    read besides the source, by backfill.
+    read besides the source, by backfill. `moving` says from where to where objects go, and of what documents are made.
     """
 
     change: str
@@ -92,6 +92,7 @@ class Plan:
     left_behind: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     unread: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    moving: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     undo: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     bytes_needed: int | None = None
@@ -113,7 +114,10 @@ EventKind = Literal["step", "progress", "done", "note"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What happens while Steps are taken: a Step begins, comes on, or ends. `rows` count from the Step's beginning."""
+    """What happens while Steps are taken: a Step begins, comes on, or ends. `rows` count from the Step's beginning.
+
+    `unit` says what is counted; of objects, `bytes` are those that were copied.
+    """
 
     kind: EventKind
     phase: Phase
@@ -123,6 +127,8 @@ class Event:
     total: int | None = None
     detail: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    unit: Literal["row", "object"] = "row"
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +172,7 @@ class Report:
     steps: tuple[StepReport, ...] = ()
     balances: tuple[Balance, ...] = ()
     sources: tuple[SourceBalance, ...] = ()
+    objects: tuple[ObjectBalance, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     hazards: tuple[Hazard, ...] = ()

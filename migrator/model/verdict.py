@@ -123,6 +123,30 @@ class SourceBalance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectBalance:
+    """Where the objects of one name are that rows of a backfill name, recomputed from the tables in one snapshot.
+
+    listed = copied + there + faults + pending, and unaccounted must be 0. `bytes` are those at their targets.
+    `unlisted` are objects that the Ledger has though no row names them any more.
+    """
+
+    backfill: str
+    name: str
+    listed: int
+    copied: int = 0
+    there: int = 0
+    faults: Mapping[str, int] = field(default_factory=dict)
+    pending: int = 0
+    bytes: int = 0
+    unlisted: int = 0
+
+    @property
+    def unaccounted(self) -> int:
+        """How many have no term, or have one though no row names them."""
+        return abs(self.listed - self.copied - self.there - sum(self.faults.values()) - self.pending) + self.unlisted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """A claim, whether it is proven, and the evidence in one sentence."""
 

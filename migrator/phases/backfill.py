@@ -24,7 +24,7 @@ from migrator.engine.prepare import Prepared, prepare, record_definition
 from migrator.engine.smoke import smoke
 from migrator.engine.statements import Writing
 from migrator.engine.undo import Undo, Written
-from migrator.ledger import backfills, provenance, steps
+from migrator.ledger import backfills, objects, provenance, steps
 from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
@@ -176,6 +176,7 @@ class CopyRows:
             removed = self._removed(run, written)
             with run.writing(conn):
                 self._refuse_left(run, conn, written)
+                self._leave_objects(run, conn, written)
                 self._forget(conn)
         return {"put back" if self.backfill.in_place else "removed": removed}
 
@@ -270,6 +271,15 @@ class CopyRows:
                 f"{', or cannot be put back: what they pointed at is gone' if written.in_place else ''}.",
                 f"Look again: migrator rollback {self.change.name} counts them anew.",
             )
+
+    def _leave_objects(self, run: Run, conn: Connection, written: Written) -> None:
+        """Leave the objects of rows that stay with the application: they are its own from now on."""
+        keys = [f"s{number}" for number in range(1, len(written.keys) + 1)]
+        left = objects.hand_over(conn, self.change.name, self.name, written.recorded.provenance, keys)
+        if left:
+            more = "" if len(left) <= NAMED else f" and {len(left) - NAMED:,} more"
+            what = f"{len(left):,} object{'' if len(left) == 1 else 's'} of rows of {self.backfill.target}"
+            run.said.append(f"left with the application: {what} ({', '.join(map(str, left[:NAMED]))}{more})")
 
     def _forget(self, conn: Connection) -> None:
         recorded = backfills.recorded(conn, self.change.name, self.name)

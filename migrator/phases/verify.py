@@ -17,6 +17,7 @@ from migrator.engine.accounts import Counted
 from migrator.engine.checks import run_checks
 from migrator.engine.compare import Compare
 from migrator.engine.isolate import is_row_fault
+from migrator.engine.object_balance import balance_objects
 from migrator.engine.prepare import Prepared, prepare, source_relation
 from migrator.engine.reads import Reads, read_by, settle, writes
 from migrator.ledger import quarantine, steps
@@ -25,7 +26,7 @@ from migrator.ledger.run import Listen, Run
 from migrator.model.change import Change, Foreign
 from migrator.model.names import Relation
 from migrator.model.step import Event, Phase, Preview
-from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
+from migrator.model.verdict import Balance, Comparison, ObjectBalance, SourceBalance, Verdict
 
 STEP = "compare"
 
@@ -38,6 +39,7 @@ class Proof:
     balances: tuple[Balance, ...]
     sources: tuple[SourceBalance, ...]
     verdicts: tuple[Verdict, ...]
+    objects: tuple[ObjectBalance, ...] = ()
     reads: Reads = field(default_factory=Reads)
     written: Mapping[str, str] = field(default_factory=dict)
 
@@ -83,18 +85,20 @@ class CompareRows:
             written = written_to(conn, self.change, self.search_path, reads)
         comparisons = tuple(self._compare(conn, one, listen) for one in prepared if one.recorded is not None)
         balances, sources = balances_of(conn, prepared, self.search_path)
+        objects = balance_objects(conn, prepared, self.search_path)
         with transaction(conn, read_only=True, search_path=self.search_path):
             as_left = inventory.verdict(conn, self.change.name)
         return Proof(
             comparisons=comparisons,
             balances=balances,
             sources=sources,
+            objects=objects,
             reads=reads,
             written=written,
             verdicts=(
                 *(_compared(one) for one in comparisons),
                 *(_never_ran(one) for one in prepared if one.recorded is None),
-                *verdicts_of(balances, sources),
+                *verdicts_of(balances, sources, objects),
                 *([] if as_left is None else [as_left]),
                 *run_checks(conn, self.change, _targets(prepared), self.search_path),
             ),
@@ -201,9 +205,15 @@ def _balanced_together(
     return tuple(by_name[one.projection.backfill.name] for one in counted), tuple(source for _, source in found)
 
 
-def verdicts_of(balances: Sequence[Balance], sources: Sequence[SourceBalance]) -> tuple[Verdict, ...]:
+def verdicts_of(
+    balances: Sequence[Balance], sources: Sequence[SourceBalance], objects: Sequence[ObjectBalance] = ()
+) -> tuple[Verdict, ...]:
     """Judge Balances: all closed, nothing pending, nothing waiting in quarantine."""
-    return (*(_balanced(one) for one in balances), *(_taken(one) for one in sources))
+    return (
+        *(_balanced(one) for one in balances),
+        *(_taken(one) for one in sources),
+        *(_accounted(one) for one in objects),
+    )
 
 
 def _compared(found: Comparison) -> Verdict:
@@ -233,6 +243,17 @@ def _balanced(found: Balance) -> Verdict:
         claim=f"{found.backfill} accounts for every row of {found.source}",
         proven=not faults,
         evidence=", ".join(faults) or f"{found.source_rows:,} rows, unaccounted 0",
+    )
+
+
+def _accounted(found: ObjectBalance) -> Verdict:
+    """Judge a Balance of objects; what is at fault holds its row back, and is judged with that."""
+    faults = [f"{found.pending:,} pending"] if found.pending else []
+    faults += [f"{found.unaccounted:,} unaccounted"] if found.unaccounted else []
+    return Verdict(
+        claim=f"{found.backfill} accounts for every object that its rows name as {found.name}",
+        proven=not faults,
+        evidence=", ".join(faults) or f"{found.listed:,} objects, unaccounted 0",
     )
 
 

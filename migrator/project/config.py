@@ -35,6 +35,9 @@ EXAMPLES = {
     "index_checks": 'index_checks = { "people by name" = "SELECT * FROM people WHERE name = \'x\'" }',
     "lock_timeout": 'lock_timeout = "2s" or "500ms"',
     "lock_tries": "lock_tries = 20",
+    "object_bytes_per_second": 'object_bytes_per_second = 50000000 or "none"',
+    "object_workers": "object_workers = 16",
+    "objects_per_second": 'objects_per_second = 100 or "none"',
     "quarantine_limit": 'quarantine_limit = 1000 or "none"',
     "range_rows": "range_rows = 100000",
     "trickle": 'trickle = "30s"',
@@ -93,6 +96,9 @@ class SettingsTable(Table):
     lock_tries: Annotated[int, Field(ge=1, le=1_000)] | None = None
     quarantine_limit: Annotated[Annotated[int, Field(ge=0)] | None, BeforeValidator(_none)] = None
     trickle: Annotated[int | None, BeforeValidator(milliseconds)] = None
+    object_workers: Annotated[int, Field(ge=1, le=256)] | None = None
+    objects_per_second: Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(_none)] = None
+    object_bytes_per_second: Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(_none)] = None
 
 
 class SpokenSettings(SettingsTable):

@@ -10,6 +10,7 @@ sets and tuples lists. Beside its fields a value carries what is worked out from
     comparison   proven
     losses       rows, sentence (the words for `--lose`)
     waiting      sentence
+    objects      unaccounted
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from migrator.model.step import Losses, Plan, Report, Waiting
-from migrator.model.verdict import Balance, Comparison, SourceBalance
+from migrator.model.verdict import Balance, Comparison, ObjectBalance, SourceBalance
 
 _WORKED_OUT: Final[dict[type, tuple[str, ...]]] = {
     Report: ("nothing_done", "proven"),
@@ -35,6 +36,7 @@ _WORKED_OUT: Final[dict[type, tuple[str, ...]]] = {
     Comparison: ("proven",),
     Losses: ("rows", "sentence"),
     Waiting: ("sentence",),
+    ObjectBalance: ("unaccounted",),
 }
 
 

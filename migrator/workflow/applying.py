@@ -7,6 +7,7 @@ from dataclasses import replace
 from migrator.database.connect import Connection
 from migrator.engine import inventory
 from migrator.ledger.run import Listen, Run
+from migrator.model.backfill import Backfill
 from migrator.model.cohorts import Asked
 from migrator.model.errors import UsageError
 from migrator.model.step import Hazard, Phase, Report, State, StepReport
@@ -15,7 +16,7 @@ from migrator.phases.catchup import CatchUpRows
 from migrator.phases.verify import Proof, record
 from migrator.workflow import cohorts
 from migrator.workflow.adoption import fitted
-from migrator.workflow.change_steps import comparison, declared_for, names_read, prepared_for
+from migrator.workflow.change_steps import comparison, declared_for, names_read, object_copy, prepared_for
 from migrator.workflow.desk import Desk
 from migrator.workflow.expanding import (
     is_blocked,
@@ -147,10 +148,21 @@ def _copied(
         part = None if asked is None or backfill.cohort is None else asked.upto or 0
         step = CopyRows(change=desk.change, backfill=backfill, search_path=desk.database.search_path, part=part)
         found += step.smoke(run)
+        done += _objects_copied(desk, run, backfill)
         report = take(step, run)
         if report.detail or not facts.done(Phase.BACKFILL, backfill.name):
             done.append(report)
     return done
+
+
+def _objects_copied(desk: Desk, run: Run, backfill: Backfill) -> list[StepReport]:
+    """Copy the objects that rows of a backfill name, before the rows."""
+    step = object_copy(desk, backfill)
+    if not step.is_wanted:
+        step.apply(run)  # rows may wait for what nobody wants any more
+        return []
+    report = take(step, run)
+    return [report] if report.detail else []
 
 
 def _verified(desk: Desk, run: Run, conn: Connection, done: list[StepReport], before: Facts) -> Report:

@@ -13,10 +13,12 @@ from migrator.ledger.run import Step
 from migrator.model.backfill import Backfill
 from migrator.model.errors import ConfigurationError
 from migrator.model.expressions import Sql
+from migrator.model.moved_objects import is_wanted
 from migrator.model.names import Relation
 from migrator.model.step import Phase
 from migrator.phases.backfill import CopyRows
 from migrator.phases.expand import RunRevision
+from migrator.phases.objects import CopyObjects
 from migrator.phases.verify import CompareRows
 from migrator.workflow.desk import Desk
 from migrator.workflow.expanding import pending_steps
@@ -96,11 +98,25 @@ def names_read(backfill: Backfill) -> set[str]:
 def copies(desk: Desk, prepared: Sequence[Prepared]) -> list[Step]:
     """List the Steps that copy."""
     known = {one.projection.backfill.name: one for one in prepared}
-    path = desk.database.search_path
-    return [
-        CopyRows(change=desk.change, backfill=one, search_path=path, prepared=known.get(one.name))
-        for one in desk.change.backfills
-    ]
+    path, made = desk.database.search_path, list[Step]()
+    for one in desk.change.backfills:
+        objects = object_copy(desk, one)
+        made += [objects] if objects.is_wanted else []
+        made.append(CopyRows(change=desk.change, backfill=one, search_path=path, prepared=known.get(one.name)))
+    return made
+
+
+def object_copy(desk: Desk, backfill: Backfill) -> CopyObjects:
+    """Give the Step that copies the objects of a backfill, which may have none."""
+    declared = backfill.objects
+    return CopyObjects(
+        change=desk.change,
+        backfill=backfill,
+        search_path=desk.database.search_path,
+        storage=desk.project.storage,
+        names=frozenset(declared),
+        unwanted=frozenset(name for name, one in declared.items() if not is_wanted(one, desk.change.arguments)),
+    )
 
 
 def comparison(desk: Desk, show: int = 20) -> CompareRows:

@@ -9,7 +9,9 @@ from typing import Final
 from migrator.engine.prepare import Prepared
 from migrator.engine.reads import Reads
 from migrator.ledger.run import Step
+from migrator.model.backfill import Backfill
 from migrator.model.change import Change
+from migrator.model.moved_objects import is_wanted
 from migrator.model.step import Hazard, Phase, Plan, PlannedStep, State
 from migrator.model.verdict import Balance, SourceBalance
 from migrator.workflow.facts import Facts
@@ -51,6 +53,7 @@ def make_plan(
         left_behind={one.name: dict(one.left_behind) for one in change.backfills if one.left_behind},
         unread=_unread(foretold.prepared),
         reads=_reads(foretold),
+        moving={one.name: _moving(change, one) for one in change.backfills if one.moving},
         undo=(*foretold.one_way, "every other step can be undone") if foretold.one_way else (CAN_BE_UNDONE,),
         notes=(*foretold.notes, *facts.strangers),
         bytes_needed=_bytes_needed(foretold.prepared),
@@ -91,6 +94,15 @@ def _still_to_come(balance: Balance) -> int:
         return balance.rows("pending")
     foretold = balance.rows("moved") + balance.rows("merged") + balance.rows("quarantined")
     return 0 if balance.recorded else foretold
+
+
+def _moving(change: Change, backfill: Backfill) -> dict[str, str]:
+    """Say from where to where the objects of a backfill go, and of what its documents are made."""
+    found = {}
+    for name, one in zip((*backfill.objects, *backfill.documents), backfill.moving, strict=True):
+        switch = None if is_wanted(one, change.arguments) else one.only_if
+        found[name] = one.sentence + (f"; not wanted: {switch.name} is not true" if switch else "")
+    return found
 
 
 def _unread(prepared: Sequence[Prepared]) -> dict[str, tuple[str, ...]]:

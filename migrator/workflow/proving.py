@@ -8,6 +8,7 @@ from migrator.database.connect import Connection
 from migrator.database.failures import SqlError
 from migrator.database.session import transaction
 from migrator.engine import inventory
+from migrator.engine.object_balance import balance_objects
 from migrator.ledger import lease
 from migrator.ledger.run import Listen
 from migrator.model.errors import MigratorError, RefusedError
@@ -29,13 +30,16 @@ def verify_counts(desk: Desk) -> Report:
         with reading(conn, desk):
             prepared = prepared_for(conn, desk, facts, declared)
         balances, sources = balances_of(conn, prepared, desk.database.search_path)
+        objects = balance_objects(conn, [one for one in prepared if one.recorded], desk.database.search_path)
     never = tuple(
         Verdict(claim=f"{one.backfill} ran", proven=False, evidence="it never ran; these are the rows it would take")
         for one in balances
         if not one.recorded
     )
-    verdicts = (*never, *verdicts_of(balances, sources))
-    return report_of(desk, "verify-counts", facts, [], balances=balances, sources=sources, verdicts=verdicts)
+    verdicts = (*never, *verdicts_of(balances, sources, objects))
+    return report_of(
+        desk, "verify-counts", facts, [], balances=balances, sources=sources, objects=objects, verdicts=verdicts
+    )
 
 
 def verify(desk: Desk, *, show: int = 20, accept: Sequence[str] = (), listen: Listen) -> Report:

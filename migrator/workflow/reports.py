@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from migrator.model.step import Report, State, StepReport
-from migrator.model.verdict import Balance, Comparison, SourceBalance, Verdict
+from migrator.model.verdict import Balance, Comparison, ObjectBalance, SourceBalance, Verdict
 from migrator.phases.verify import Proof
 from migrator.workflow.desk import Desk
 from migrator.workflow.facts import Facts
@@ -19,6 +19,7 @@ def report_of(
     *,
     balances: Sequence[Balance] = (),
     sources: Sequence[SourceBalance] = (),
+    objects: Sequence[ObjectBalance] = (),
     verdicts: Sequence[Verdict] = (),
 ) -> Report:
     """Report what was done."""
@@ -30,6 +31,7 @@ def report_of(
         steps=tuple(done),
         balances=tuple(balances),
         sources=tuple(sources),
+        objects=tuple(objects),
         verdicts=tuple(verdicts),
         next=_next(desk, facts.state, balances),
     )
@@ -47,10 +49,11 @@ def proof_report(
         steps=tuple(done),
         balances=proof.balances,
         sources=proof.sources,
+        objects=proof.objects,
         comparisons=proof.comparisons,
         verdicts=proof.verdicts,
         notes=notes,
-        next=_next(desk, facts.state, proof.balances, proof.comparisons),
+        next=_next(desk, facts.state, proof.balances, proof.comparisons, proof.objects),
     )
 
 
@@ -60,7 +63,11 @@ def after_archive(change: str) -> tuple[str, str]:
 
 
 def _next(
-    desk: Desk, state: State, balances: Sequence[Balance], comparisons: Sequence[Comparison] = ()
+    desk: Desk,
+    state: State,
+    balances: Sequence[Balance],
+    comparisons: Sequence[Comparison] = (),
+    objects: Sequence[ObjectBalance] = (),
 ) -> tuple[str, ...]:
     """Name the commands that come next."""
     name = desk.change.name
@@ -68,7 +75,7 @@ def _next(
     if kinds & {"altered", "stale", "lost", "extra", "doubled"}:
         # Rows that are as we wrote them go and come again; what the application changed is counted first.
         return (f"migrator rollback {name} --to expand", f"migrator apply {name}")
-    if any(one.recorded and one.rows("pending") for one in balances):
+    if any(one.recorded and one.rows("pending") for one in balances) or any(one.unaccounted for one in objects):
         return (f"migrator apply {name}",)
     if any(one.recorded and one.rows("quarantined") for one in balances):
         return (f"migrator quarantine list {name}",)

@@ -10,7 +10,7 @@ from migrator.database.connect import Connection
 from migrator.database.session import rows, value
 from migrator.engine.letting_go import not_ours
 from migrator.engine.prepare import target_relation
-from migrator.ledger import cohorts, consumers, parameters, steps
+from migrator.ledger import cohorts, consumers, objects, parameters, steps
 from migrator.ledger.run import Listen, Run
 from migrator.model.errors import UsageError
 from migrator.model.names import Relation
@@ -19,6 +19,7 @@ from migrator.phases.backfill import CopyRows
 from migrator.phases.verify import CompareRows
 from migrator.workflow.adoption import acts_done, refuse_rows
 from migrator.workflow.archive_step import archive_step
+from migrator.workflow.change_steps import object_copy
 from migrator.workflow.desk import Desk
 from migrator.workflow.expanding import expand_steps, revision_steps
 from migrator.workflow.facts import Facts, facts_of, reading
@@ -129,8 +130,13 @@ def _unverify(desk: Desk, run: Run, facts: Facts) -> list[StepReport]:
 def _uncopy(desk: Desk, run: Run, facts: Facts, accepted: Accepted, found: Sequence[Losses] | None) -> list[StepReport]:
     """Undo the copies, the last one first; `found` is what may be lost of tables that are dropped afterwards."""
     done, gone, path = [], Counter[Relation](), desk.database.search_path
+    with run.database.connect() as conn:
+        named = objects.backfills_with(conn, desk.change.name)
     for backfill in reversed(desk.change.backfills):
+        # The objects of rows that are gone, or were taken back before this run was interrupted, go after them.
+        theirs = [object_copy(desk, backfill)] if backfill.name in named else []
         if backfill.name not in facts.recorded:
+            done += [take_back(one, run) for one in theirs]
             continue
         with run.database.connect() as conn, reading(conn, desk):
             others = others_of(conn, desk, facts, drops=found is not None, found=found or (), gone=gone)
@@ -144,7 +150,7 @@ def _uncopy(desk: Desk, run: Run, facts: Facts, accepted: Accepted, found: Seque
             leave=backfill.handed_over and stays,
             others=others,
         )
-        done.append(take_back(step, run))
+        done += [take_back(step, run), *(take_back(one, run) for one in theirs)]
     with run.database.connect() as conn, run.writing(conn):
         cohorts.forget(conn, desk.change.name)
         parameters.forget(conn, desk.change.name)
@@ -180,7 +186,8 @@ def _refuse_unknown(conn: Connection, desk: Desk) -> None:
         return
     known = {one.name for one in desk.change.backfills}
     recorded = rows(conn, "SELECT name FROM migrator.backfill WHERE change = %s", (desk.change.name,))
-    gone = [str(name) for (name,) in recorded if name not in known]
+    there = dict.fromkeys([*(str(name) for (name,) in recorded), *objects.backfills_with(conn, desk.change.name)])
+    gone = [name for name in there if name not in known]
     switches = {one.name: one.only_if.name for one in desk.change.left_out if one.only_if is not None}
     if off := [name for name in gone if name in switches]:
         raise UsageError(

@@ -71,6 +71,7 @@ def _remarks(given: Plan, width: int) -> Iterator[str]:
     yield from _listed("Left behind", _by_column(given, given.left_behind), width)
     unread = {name: dict.fromkeys(names, "") for name, names in given.unread.items()}
     yield from _listed("Not read", _by_column(given, unread), width)
+    yield from _listed("Objects", _by_column(given, given.moving), width)
     reads = {name: dict.fromkeys(what, "") for name, what in given.reads.items()}
     yield from _listed("Reads too", _by_column(given, reads), width)
     yield from _around(given, width)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from migrator.cli.render import balance
+from migrator.cli.render.object_balance import objects
 from migrator.cli.render.proof import claims, proof
 from migrator.cli.render.words import (
     GAP,
@@ -37,6 +38,7 @@ def report(given: Report, *, width: int = WIDTH) -> list[str]:
             _balances(given, width),
             proof([one for one in given.comparisons if not one.proven], width=width),
             balance.misplaced(given.sources, width=width),
+            objects(given.objects, width=width),
             _hazards(given, width),
             [*_claims(given, width), *_sentence(given), *_notes(given, width)],
             _next(given),

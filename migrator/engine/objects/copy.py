@@ -42,12 +42,12 @@ def copy(store: Store, task: CopyTask, settings: CopySettings, going: Going) -> 
             return _Copy(store, task, settings, going).run()
         except RefusalError as refusal:
             if refusal.status != failures.CONFLICT or attempt == CONFLICTS - 1:
-                return Copied(task=task, outcome=_outcome(refusal), detail=refusal.why)
+                return Copied(task=task, outcome=outcome_of(refusal), detail=refusal.why)
         going.pause(random.uniform(0, 0.2 * 2**attempt))  # noqa: S311 -- somebody else writes there at this moment
     raise AssertionError
 
 
-def _outcome(refusal: RefusalError) -> Outcome:
+def outcome_of(refusal: RefusalError) -> Outcome:
     """Say a refusal as an outcome."""
     return _OUTCOMES.get(refusal.code) or _BY_STATUS.get(refusal.status, Outcome.REFUSED)
 

@@ -33,3 +33,11 @@ def inventory(store: Store, bucket: str, prefix: str = "") -> Iterator[StoredObj
             raise unexplained(refusal) from None
         what = f"Bucket {bucket} may not be listed ({refusal.why})."
         raise UsageError("M257", what, f"Give the role s3:ListBucket on {bucket}.") from None
+
+
+def keeps_versions(store: Store, bucket: str) -> bool:
+    """Say whether a bucket keeps versions, or ever did; who may not ask is told that it may. Raises M252 to M262."""
+    try:
+        return "Status" in store.call("get_bucket_versioning", Bucket=bucket)
+    except RefusalError:
+        return True

@@ -5,15 +5,29 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from queue import SimpleQueue
 from typing import Final, Generic, TypeVar
 
-from migrator.engine.objects.copy import copy
+from migrator.engine.objects.copy import copy, outcome_of
+from migrator.engine.objects.failures import RefusalError
 from migrator.engine.objects.going import Going, StoppedError
+from migrator.engine.objects.look import look
 from migrator.engine.objects.remove import remove
 from migrator.engine.objects.store import Store
-from migrator.model.objects import Copied, CopySettings, CopyTask, Outcome, Progress, Removed, StoredObject
+from migrator.engine.objects.write import write
+from migrator.model.documents import WriteTask
+from migrator.model.objects import (
+    Copied,
+    CopySettings,
+    CopyTask,
+    Looked,
+    ObjectName,
+    Outcome,
+    Progress,
+    Removed,
+    StoredObject,
+)
 
 AHEAD: Final = 2  # tasks taken for each thread: one in work, one in hand
 
@@ -35,22 +49,48 @@ class Pool:
         self._bytes = 0
         self._begun = 0.0
 
-    def copy(self, tasks: Iterable[CopyTask]) -> Iterator[Copied]:
+    def copy(
+        self, tasks: Iterable[CopyTask], *, keep: Callable[[Copied], object] = lambda _: None
+    ) -> Generator[Copied]:
         """Copy objects, and give what came of each as it is known, in any order.
 
-        Tasks are taken one by one and only a few ahead, by the thread that takes the results. An error of the world
-        ends it after all that was finished has been given.
+        Tasks are taken one by one and only a few ahead, by the thread that takes the results. `keep` is called before
+        that, by the thread that copied. An error of the world ends it after all that was finished has been given.
         """
         self._begun = self._begun or time.monotonic()
 
         def act(task: CopyTask) -> Copied:
-            return copy(self._store, task, self._settings, self._going)
+            copied = copy(self._store, task, self._settings, self._going)
+            keep(copied)
+            return copied
 
         for one in self._threads(act).run(tasks):
             self._outcomes[one.outcome] += 1
             if one.outcome is Outcome.COPIED and one.made:
                 self._bytes += one.made.size
             yield one
+
+    def look(self, names: Iterable[ObjectName]) -> Iterator[Looked]:
+        """Look at objects, as `copy` copies them, beside its threads; fewer are told of when it was told to stop."""
+
+        def act(name: ObjectName) -> Looked:
+            if name.fault:
+                return Looked(name=name, outcome=Outcome.NO_NAME, detail=name.fault)
+            try:
+                found = look(self._store, name)
+            except RefusalError as refusal:
+                return Looked(name=name, outcome=outcome_of(refusal), detail=refusal.why)
+            return Looked(name=name, found=found, outcome=None if found else Outcome.MISSING)
+
+        return self._threads(act).run(names)
+
+    def write(self, tasks: Iterable[WriteTask]) -> Iterator[Copied]:
+        """Write documents, as `copy` copies objects."""
+
+        def act(task: WriteTask) -> Copied:
+            return write(self._store, task, self._going)
+
+        return self._threads(act).run(tasks)
 
     def remove(self, made: Iterable[StoredObject]) -> Iterator[Removed]:
         """Remove objects that copies of ours made, as `copy` copies them."""

@@ -15,12 +15,13 @@ from migrator.model.objects import ObjectName
 OTHER = "0" * 32  # the ETag of nothing
 
 
-def try_conditions(store: Store, bucket: str) -> None:
+def try_conditions(store: Store, bucket: str, name: str | None = None) -> None:
     """Try with two objects of our own, which are removed again, whether the store refuses what it is told to refuse.
 
-    Raises RefusedError M264 where it does not, and M252 to M262.
+    Whoever may be killed meanwhile gives their `name`, and remembers it. Raises RefusedError M264 where the store does
+    not refuse, and M252 to M262.
     """
-    name = f"~migrator/{uuid4()}"
+    name = name or trial_name()
     source, target = {"Bucket": bucket, "Key": f"{name}/source"}, {"Bucket": bucket, "Key": f"{name}/target"}
     try:
         etag = store.call("put_object", **source, Body=b"migrator")["ETag"]
@@ -30,11 +31,42 @@ def try_conditions(store: Store, bucket: str) -> None:
     except RefusalError as refusal:
         raise unexplained(refusal) from None
     finally:
-        for one in (source, target):
-            with suppress(RefusalError):
-                left = look(store, ObjectName(bucket, one["Key"]))
-                if left is not None:
-                    remove(store, left)
+        end_trial(store, bucket, name)
+
+
+def trial_name() -> str:
+    """Make up a name for objects of our own."""
+    return f"~migrator/{uuid4()}"
+
+
+def end_trial(store: Store, bucket: str, name: str) -> None:
+    """Remove what a trial left. Raises M252 to M262."""
+    for key in (f"{name}/source", f"{name}/target"):
+        with suppress(RefusalError):
+            left = look(store, ObjectName(bucket, key))
+            if left is not None:
+                remove(store, left)
+
+
+def try_writing(store: Store, bucket: str) -> None:
+    """Try with an object of our own, which is removed again, whether the store refuses to write over one.
+
+    Raises RefusedError M264 where it does not, and M252 to M262.
+    """
+    name = ObjectName(bucket, f"~migrator/{uuid4()}/document")
+    try:
+        for attempt in range(2):
+            store.call("put_object", Bucket=bucket, Key=name.key, Body=b"migrator", IfNoneMatch="*")
+            if attempt:
+                raise _unkept(store, "to write over an object")
+    except RefusalError as refusal:
+        if refusal.status != PRECONDITION:
+            raise unexplained(refusal) from None
+    finally:
+        with suppress(RefusalError):
+            left = look(store, name)
+            if left is not None:
+                remove(store, left)
 
 
 def _must_refuse(store: Store, what: str, target: dict[str, str], source: dict[str, str], etag: str) -> None:
@@ -45,8 +77,12 @@ def _must_refuse(store: Store, what: str, target: dict[str, str], source: dict[s
         if refusal.status == PRECONDITION:
             return
         raise
+    raise _unkept(store, what)
+
+
+def _unkept(store: Store, what: str) -> RefusedError:
     where = store.storage.endpoint or "Amazon S3"
-    raise RefusedError(
+    return RefusedError(
         "M264",
         f"{where} does not refuse {what}, though it was told to: objects could be overwritten or copied half old.",
         "Use a store that keeps conditions on copies, or a newer version of this one.",

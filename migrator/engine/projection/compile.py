@@ -11,11 +11,13 @@ from migrator.engine.projection.casts import Cast, CastContext, total_cast
 from migrator.engine.projection.fit import Faults, Subject, check_fit
 from migrator.engine.projection.grouping import CANNOT, Grouping
 from migrator.engine.projection.merging import Fold, text_of
+from migrator.engine.projection.moving import Movements
 from migrator.engine.projection.pieces import FOLLOWING, TAKEN, Fault, Mark, Outcome, Piece
 from migrator.engine.projection.projection import DETAIL, MARKS, Contested, Judgement, Projection
 from migrator.engine.projection.translate import Translator, first
 from migrator.model import expressions as ex
 from migrator.model.errors import ConfigurationError, MigratorError
+from migrator.model.moved_objects import uses_objects
 from migrator.model.names import DEFAULT_COLLATION, quote
 from migrator.model.tables import TableColumn, TypeOf
 
@@ -60,6 +62,7 @@ class _Compiler:
         self.grouping: Grouping | None = None
         self.cannot = self.ambiguous = self.taken = 0
         self.folds: list[Fold] = []
+        self.movements = Movements(asking=self, pieces={})
 
     def run(self) -> Projection:
         rules = self._rules()
@@ -70,6 +73,8 @@ class _Compiler:
         self._refuse_impurity()
         self._plan_group()
         self._fold()
+        pieces = self._move(pieces)
+        self.faults.raise_if_any()
         types = self._describe(pieces)
         self.faults.raise_if_any()
         self._describe_cohort()
@@ -102,7 +107,7 @@ class _Compiler:
             return made
 
         keys = [column for name in self.backfill.keys if (column := source.column(name))]
-        self.cannot = self._outcome(Outcome("quarantined", CANNOT))
+        self.cannot = self.outcome(Outcome("quarantined", CANNOT))
         try:
             self.grouping = grouping.plan(group, ruled, keys, self.subject.grouped)
         except ConfigurationError as error:
@@ -141,8 +146,8 @@ class _Compiler:
             self.folds.append(Fold(text=text, alias=over.alias, columns=used, gives=column))
         if self.folds:
             reason = f"{', '.join(self.backfill.merges)}: several rows of {target.relation} match"
-            self.ambiguous = self._outcome(Outcome("quarantined", reason))
-            self.taken = self._outcome(Outcome("quarantined", TAKEN))
+            self.ambiguous = self.outcome(Outcome("quarantined", reason))
+            self.taken = self.outcome(Outcome("quarantined", TAKEN))
         self.faults.raise_if_any()
 
     def _known_type(self, name: str) -> str:
@@ -153,23 +158,37 @@ class _Compiler:
         column = self.target.column(name)
         return column is None or column.deterministic
 
-    def _translate(self) -> dict[str, Piece]:
+    def _translate(self, *, objects: bool = False) -> dict[str, Piece]:
+        """Translate the columns: first those that take no key of an object, then those that do."""
         pieces: dict[str, Piece] = {}
         for name, expression in self.backfill.expressions.items():
+            if uses_objects(expression) != objects:
+                continue
             try:
                 pieces[name] = self.translator.value(expression)
             except ConfigurationError as error:
                 self.faults.add(error.id, f'column "{name}": {error.what}', error.cure)
         return pieces
 
+    def _move(self, pieces: dict[str, Piece]) -> dict[str, Piece]:
+        """Write how objects move with their rows, and then the columns that take their keys."""
+        if not self.backfill.moving:
+            return pieces
+        self.movements = Movements(asking=self, pieces=pieces)
+        self.movements.of_objects()
+        self.faults.raise_if_any()
+        every = pieces | self._translate(objects=True)
+        self.movements.of_documents()
+        return {name: every[name] for name in self.backfill.columns if name in every}
+
     def _rules(self) -> list[tuple[int, str]]:
         """Translate the skip and quarantine rules; each gets its code, in declared order."""
         rules: list[tuple[int, str]] = []
         for skip in self.backfill.skips:
-            code = self._outcome(Outcome("skipped", skip.name, skip.elsewhere))
+            code = self.outcome(Outcome("skipped", skip.name, skip.elsewhere))
             rules.append((code, self._condition(skip.name, skip.when)))
         for guard in self.backfill.guards:
-            code = self._outcome(Outcome("quarantined", guard.name))
+            code = self.outcome(Outcome("quarantined", guard.name))
             rules.append((code, self._condition(guard.name, guard.when)))
         return rules
 
@@ -180,7 +199,8 @@ class _Compiler:
             self.faults.add(error.id, f'rule "{name}": {error.what}', error.cure)
             return "NULL"
 
-    def _outcome(self, outcome: Outcome) -> int:
+    def outcome(self, outcome: Outcome) -> int:
+        """Give an outcome its code, in the order of fate."""
         self.outcomes.append(outcome)
         return len(self.outcomes) - 1
 
@@ -211,7 +231,10 @@ class _Compiler:
         compared = {
             f'column "{name}"': made for name, made in backfill.expressions.items() if name in backfill.compared
         }
-        rules = {f"rule {name}": when for name, when in (*backfill.skip.items(), *backfill.quarantine.items())}
+        rules: dict[str, Any] = {
+            f"rule {name}": when for name, when in (*backfill.skip.items(), *backfill.quarantine.items())
+        }
+        rules |= {f"object {name}": ex.Array(one.parts()) for name, one in backfill.objects.items()}
         return [
             name
             for name, made in {**compared, **rules}.items()
@@ -245,23 +268,31 @@ class _Compiler:
         named += [ex.Rule(name=one.name, when=one.when, value=ex.Constant(None)) for one in self.backfill.guards]
         return named
 
-    def _types(self, values: list[str]) -> list[TypeOf]:
-        asked = self._ask(values)
+    def _types(self, values: list[str], by: Translator | None = None) -> list[TypeOf]:
+        asked = self._ask(values, by)
         types = self.catalog.describe(asked)
         if any(isinstance(part, ex.Sql) and part.places for part in self.backfill.parts()):
             self.catalog.plan(asked)
         return types
 
-    def _ask(self, values: list[str]) -> str:
-        steps = "\n".join(self.translator.steps_without_rules())
+    def _ask(self, values: list[str], by: Translator | None = None) -> str:
+        steps = "\n".join((by or self.translator).steps_without_rules())
         reads = self.subject.reads or self.source.relation.sql
         return f"SELECT {', '.join(values)}\nFROM {reads} AS {self.translator.alias}\n{steps}"
 
-    def _describe_one(self, label: str, text: str) -> TypeOf:
+    def described(self, asked: Mapping[str, str], by: Translator) -> dict[str, TypeOf]:
+        """Ask for the types of values that a translator wrote; on failure one by one, to name the guilty one."""
         try:
-            return self._types([text])[0]
+            types = self._types([*asked.values()], by)
+        except MigratorError:
+            types = [self._describe_one(label, text, by) for label, text in asked.items()]
+        return dict(zip(asked, types, strict=True))
+
+    def _describe_one(self, label: str, text: str, by: Translator | None = None) -> TypeOf:
+        try:
+            return self._types([text], by)[0]
         except MigratorError as error:
-            what = label if label.startswith(("rule ", "the cohort")) else f'column "{label}"'
+            what = label if label.startswith(("rule ", "the cohort", "object ", "document ")) else f'column "{label}"'
             self.faults.add("M114", f"{what}: {error.what}", error.cure or "Mend the expression.")
             return _NOTHING
 
@@ -279,30 +310,29 @@ class _Compiler:
                 self._describe_one("the cohort", text)
 
     def _casts(self, pieces: Mapping[str, Piece], types: Mapping[str, TypeOf]) -> dict[str, Cast]:
-        casts: dict[str, Cast] = {}
-        for name, piece in pieces.items():
-            wanted = self._target_type(name)
-            raw = f"raw.{quote(name)}"
-            exists = self.catalog.type_exists(wanted)
-            if piece.exact:
-                casts[name] = Cast(f"({raw})::{wanted.name}" if exists else f"({raw})::text")
-                continue
-            cast = total_cast(
-                raw,
-                types[name],
-                wanted,
-                context=self.catalog.cast_context(types[name], wanted),
-                input_check=self.catalog.input_check,
-                exists=exists,
+        return {name: self.cast(name, f"raw.{quote(name)}", piece, types[name]) for name, piece in pieces.items()}
+
+    def cast(self, name: str, raw: str, piece: Piece, given: TypeOf) -> Cast:
+        """Cast a value to the type of its target column, and collect the fault where there is no way."""
+        wanted = self._target_type(name)
+        exists = self.catalog.type_exists(wanted)
+        if piece.exact:
+            return Cast(f"({raw})::{wanted.name}" if exists else f"({raw})::text")
+        cast = total_cast(
+            raw,
+            given,
+            wanted,
+            context=self.catalog.cast_context(given, wanted),
+            input_check=self.catalog.input_check,
+            exists=exists,
+        )
+        if cast is None:
+            self.faults.add(
+                "M115",
+                f'column "{name}" is {wanted.name}, but its expression gives {given.name}.',
+                f'Convert it in the definition, for example sql("…::{wanted.name}").',
             )
-            if cast is None:
-                self.faults.add(
-                    "M115",
-                    f'column "{name}" is {wanted.name}, but its expression gives {types[name].name}.',
-                    f'Convert it in the definition, for example sql("…::{wanted.name}").',
-                )
-            casts[name] = cast or Cast(raw)
-        return casts
+        return cast or Cast(raw)
 
     def _target_type(self, name: str) -> TypeOf:
         column = self.target.column(name)
@@ -315,14 +345,16 @@ class _Compiler:
         raw_faults: list[tuple[int, Fault]] = []
         cast_faults: list[tuple[int, Cast, str]] = []
         judgements: list[Judgement] = []
+        for name, fault in self.movements.faults:
+            raw_faults.append((self.outcome(Outcome("quarantined", f"{name}: {fault.reason}")), fault))
         for name in self.backfill.columns:
             for fault in pieces[name].faults:
-                raw_faults.append((self._outcome(Outcome("quarantined", f"{name}: {fault.reason}")), fault))
+                raw_faults.append((self.outcome(Outcome("quarantined", f"{name}: {fault.reason}")), fault))
             if casts[name].valid:
-                code = self._outcome(Outcome("quarantined", f"{name}: {casts[name].reason}"))
+                code = self.outcome(Outcome("quarantined", f"{name}: {casts[name].reason}"))
                 cast_faults.append((code, casts[name], name))
             if name in nulls:
-                code = self._outcome(Outcome("quarantined", nulls[name].reason))
+                code = self.outcome(Outcome("quarantined", nulls[name].reason))
                 judgements.append(Judgement(code=code, when=nulls[name].when))
         judgements += [self._judgement(one) for one in self._foretold()]
         return Projection(
@@ -344,6 +376,10 @@ class _Compiler:
             raw_steps=tuple(self.translator.steps),
             target_exists=self.subject.target_exists,
             reads=self.subject.reads,
+            moving=tuple(self.movements.moving),
+            gates=tuple(self.movements.gates),
+            written=tuple(self.movements.written),
+            written_steps=tuple(self.movements.written_steps),
             left_unread=self._left_unread(),
             not_known_yet=unknown,
         )
@@ -353,6 +389,7 @@ class _Compiler:
         ran = {name for name, one in self.translator.moved.items() if one.provenance is not None}
         found = {}
         made: dict[str, Any] = dict(self.backfill.expressions)
+        made |= {f"object {name}": ex.Array(one.parts()) for name, one in self.backfill.objects.items()}
         made |= {f"rule {name}": one for name, one in {**self.backfill.skip, **self.backfill.quarantine}.items()}
         for name, expression in made.items():
             waited = [one.backfill for one in ex.walk(expression) if isinstance(one, ex.MovedTo)]
@@ -366,7 +403,7 @@ class _Compiler:
         return [*found, *judge.uniques(self.backfill, self.target, exists=exists)]
 
     def _judgement(self, foretold: judge.Foretold) -> Judgement:
-        code = self._outcome(Outcome("quarantined", foretold.reason))
+        code = self.outcome(Outcome("quarantined", foretold.reason))
         return Judgement(code=code, when=foretold.when, awaited=foretold.awaited)
 
     def _contested(self) -> tuple[Contested, ...]:
@@ -374,7 +411,7 @@ class _Compiler:
         for one in judge.contested(self.backfill, self.source, self.target):
             reason = f"{', '.join(one.columns)}: another row holds this value"
             known = [code for code, outcome in enumerate(self.outcomes) if outcome.reason == reason]
-            code = known[0] if known else self._outcome(Outcome("quarantined", reason))
+            code = known[0] if known else self.outcome(Outcome("quarantined", reason))
             found.append(Contested(code=code, columns=one.columns))
         return tuple(found)
 
@@ -387,7 +424,7 @@ class _Compiler:
         detail = guarded(f"CASE {' '.join(details)} END") if details else "NULL::text"
         values.append((DETAIL, self._naming_winner(detail)))
         values.append((MARKS, guarded(self._raw_marks(pieces), otherwise="'{}'::smallint[]")))
-        return (*values, *self._carried())
+        return (*values, *self._carried(), *self.movements.values())
 
     def _naming_winner(self, detail: str) -> str:
         """Show of a row whose winner could not move the key of that one."""
@@ -406,6 +443,7 @@ class _Compiler:
 
     def _raw_marks(self, pieces: Mapping[str, Piece]) -> str:
         flags = [Mark(f"{name} {one.text}", one.when) for name, piece in pieces.items() for one in piece.marks]
+        flags += [Mark(f"{name} {one.text}", one.when) for name, one in self.movements.marks]
         elements = [self._rule_mark(step, texts) for step, texts in self.translator.deciding_rules().items()]
         elements += [f"CASE WHEN {one.when} THEN {self._mark(one.text)} END" for one in flags]
         return f"array_remove(ARRAY[{', '.join(elements)}]::smallint[], NULL)" if elements else "'{}'::smallint[]"
@@ -432,7 +470,8 @@ class _Compiler:
         detail = f"CASE {' '.join(shown)} END" if shown else "NULL"
         values.append((DETAIL, f"left(COALESCE(raw.{quote(DETAIL)}, {detail}), 200)"))
         values.append((MARKS, self._marks_with_rounding(casts)))
-        return (*values, *((name, f"raw.{quote(name)}") for name, _ in self._carried()))
+        carried = [*self._carried(), *self.movements.values()]
+        return (*values, *((name, f"raw.{quote(name)}") for name, _ in carried))
 
     def _collated(self, name: str, value: str) -> str:
         """Give a value the collation of its column: the source may have another one, or several that disagree."""
@@ -456,6 +495,7 @@ class _Compiler:
         if self.backfill.in_place:  # what is not written stays where it is
             return ()
         read = set(self.backfill.keys) | set(self.backfill.left_behind)
+        read |= {column for one in self.backfill.moving for column in one.template.columns}
         merging = {part for one in self.backfill.folds.values() for part in ex.walk(one)}
         for part in (one for one in self.backfill.parts() if one not in merging):
             if isinstance(part, ex.Column):

@@ -42,6 +42,7 @@ class Subject:
     grouped: int | None = None  # the backfill's number, once its groups stand in the Ledger
     moved: dict[str, MovedRows] = field(default_factory=dict)  # what other backfills did with the source, by name
     awaited: Mapping[str, Awaited | None] = field(default_factory=dict)  # by the foreign key's name
+    objects_of: str | None = None  # the change whose objects the Ledger has; None where it has none of any
 
 
 @dataclass(slots=True)

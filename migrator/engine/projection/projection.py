@@ -7,11 +7,12 @@ anything the catalog foretells, and every layer is fenced so that no column is p
     raw     one value per target column, its own faults, the skip and quarantine rules
     cast    every value in the target's type, or a fault
     judged  NOT NULL, CHECK, foreign and unique keys, merge, and from all this the code
+    gated   where objects move with rows: of a row that would move, whether its objects are there
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -19,11 +20,12 @@ from migrator.engine.projection.awaited import Awaited
 from migrator.engine.projection.grouping import Grouping
 from migrator.engine.projection.images import digest, likeness
 from migrator.engine.projection.merging import Fold, recognition
+from migrator.engine.projection.moving import FORESEEN, GATE, GATE_DETAIL, Moving
 from migrator.engine.projection.pieces import FOLLOWS, MERGED, MOVED, Outcome
 from migrator.engine.projection.translate import DECIDED, NEARBY
 from migrator.ledger.provenance import table
 from migrator.model.backfill import Backfill
-from migrator.model.names import RESERVED, key_text, ours, quote
+from migrator.model.names import RESERVED, key_text, literal, ours, quote
 from migrator.model.tables import Table, TableColumn
 
 KEY, INTO = f"{RESERVED}k", f"{RESERVED}into"
@@ -84,6 +86,11 @@ class Projection:
     excluding: str = "true"
     reads: str = ""
     coming: tuple[Projection, ...] = ()
+    moving: tuple[Moving, ...] = ()  # the objects that are wanted
+    gates: tuple[int, ...] = ()  # the codes of rows whose objects are not there
+    foresees: bool = False  # objects that nobody copied yet are no fault
+    written: tuple[Moving, ...] = ()  # the documents that are wanted, and the steps that they alone need
+    written_steps: tuple[str, ...] = ()
     left_unread: tuple[str, ...] = ()
     not_known_yet: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # columns, and the backfills they await
     notes: tuple[str, ...] = ()
@@ -122,7 +129,7 @@ class Projection:
     def finds_out_by_inserting(self) -> bool:
         """Whether a plain insert fails where a row of the application is in the way, so that none need be looked up."""
         merges = self.backfill.merges
-        plain = not self.folds and not self.backfill.in_place
+        plain = not self.folds and not self.moving and not self.backfill.in_place
         return plain and (not merges or self.target.unique_over(merges) is not None)
 
     @property
@@ -177,21 +184,92 @@ class Projection:
         once rows are in the target, the target itself tells. `awaiting` also judges foreign keys to tables that earlier
         backfills fill, by their Projections.
         """
-        alias = quote(self.target.relation.name)
         merging = merging and self.target_exists and not self.backfill.in_place
+        judged = self._judged_rows(where, near, turn, merging=merging, foretelling=foretelling, awaiting=awaiting)
+        judged = self._gated(judged)
+        judged = self._weighed(judged, self._held_against_others(merging, foretelling))
+        hold = ", ".join(["judged.*", f"{self._digest()} AS {quote(DIGEST)}"])
+        return f"SELECT {hold} FROM ({judged}) AS judged"
+
+    def objects(self, where: str = "true", *, near: str = "true", merging: bool = True, turn: Turn = "all") -> str:
+        """Give the SELECT of the objects of the source rows under `where` that would move, whatever became of them.
+
+        Its columns: source_key (of the row, as texts), name, source_bucket, source_key_ (of the object), target_bucket
+        and target_key. An empty bucket is that of [s3]; `{ext}` stands in a key where the content type decides. Without
+        `merging` no row of the target is looked at, which is right for rows that moved before.
+        """
+        merging = merging and self.target_exists and not self.backfill.in_place
+        rows = self._judged_rows(where, near, turn, merging=merging, carries=self.moving)
+        nowhere = " OR ".join(
+            f"p.{from_key} IS NOT NULL AND p.{to_key} IS NULL" for _, from_key, _, to_key in map(_columns, self.moving)
+        )
+        columns = ("name", "source_bucket", "source_key_", "target_bucket", "target_key")
+        return self._listed(rows, self.moving, columns, f"o.source_key_ IS NOT NULL AND NOT ({nowhere})")
+
+    def documents(self, where: str = "true", *, near: str = "true", merging: bool = False) -> str:
+        """Give the SELECT of the documents of the source rows under `where` that move.
+
+        Its columns: source_key (of the row, as texts), name, target_bucket, target_key (NULL where no object can have
+        it) and content; a row whose content is NULL has no document.
+        """
+        whole = replace(
+            self,
+            raw_steps=(*self.raw_steps, *self.written_steps),
+            raw_values=(*self.raw_values, *(pair for one in self.written for pair in one.carried)),
+            cast_values=(
+                *self.cast_values,
+                *((name, f"raw.{quote(name)}") for one in self.written for name, _ in one.carried),
+            ),
+        )
+        merging = merging and self.target_exists and not self.backfill.in_place
+        rows = whole._judged_rows(where, near, "all", merging=merging, carries=self.written)  # noqa: SLF001 -- its own
+        rows = self._gated(rows, carries=self.written)
+        columns = ("name", "target_bucket", "target_key", "content")
+        return self._listed(rows, self.written, columns, "o.content IS NOT NULL")
+
+    def _listed(self, rows: str, carries: Sequence[Moving], columns: Sequence[str], where: str) -> str:
+        """Write one line for each object or document of the rows that move."""
+        lines = ", ".join(
+            f"({', '.join([literal(one.name), *(f'p.{name}' for name in _columns(one))])})" for one in carries
+        )
+        lines = lines or f"({', '.join(['NULL::text'] * len(columns))})"
+        keys = f"ARRAY[{', '.join(key_text(one) for one in self.key_columns('p'))}]"
+        where = where if carries else "false"
+        return (
+            f"SELECT {keys} AS source_key, o.* FROM ({rows}) AS p CROSS JOIN LATERAL (VALUES {lines})"
+            f" AS o({', '.join(columns)}) WHERE p.{quote(CODE)} = {MOVED} AND {where}"
+        )
+
+    @property
+    def foreseeing(self) -> Projection:
+        """The same Projection for foretelling: objects that nobody copied yet are taken to be there."""
+        return replace(self, foresees=True) if self.moving else self
+
+    def _judged_rows(
+        self,
+        where: str,
+        near: str,
+        turn: Turn,
+        *,
+        merging: bool,
+        foretelling: bool = False,
+        awaiting: bool = False,
+        carries: Sequence[Moving] = (),
+    ) -> str:
+        """Write the rows with their codes, as far as each can be judged without the others and without its objects."""
+        alias = quote(self.target.relation.name)
         joins = " ".join(self._merge_joins(alias)) if merging else ""
         joins += self._awaited_joins(alias) if awaiting else ""
         joins += " ".join(self._twin(one, alias, awaiting) for one in self.contested) if foretelling else ""
         into = self._into(merging)
         columns = ", ".join(f"{alias}.{quote(one.name)}" for one in self.columns)
         keys = ", ".join(self.key_columns(alias))
-        hold = ", ".join(["judged.*", f"{self._digest()} AS {quote(DIGEST)}"])
         values = [keys, f"{self._code(merging, foretelling, awaiting)} AS {quote(CODE)}"]
         values += [f"{alias}.{quote(DETAIL)}", f"{alias}.{quote(MARKS)}", columns, into]
         values += [f"{alias}.{one}" for one in self._winner()]
-        judged = f"SELECT {', '.join(values)}\n FROM ({self._cast(where, near, turn)}) AS {alias} {joins} OFFSET 0"
-        judged = self._weighed(judged, self._held_against_others(merging, foretelling))
-        return f"SELECT {hold} FROM ({judged}) AS judged"
+        values += [f"{alias}.{quote(one)}" for one in (GATE, GATE_DETAIL) if self.moving]
+        values += [f"{alias}.{name}" for one in carries for name in _columns(one)]
+        return f"SELECT {', '.join(values)}\n FROM ({self._cast(where, near, turn)}) AS {alias} {joins} OFFSET 0"
 
     def limited_to(self, provenances: Iterable[str]) -> Projection:
         """Give the same Projection knowing which provenance tables exist."""
@@ -211,6 +289,7 @@ class Projection:
         keys = [f"{alias}.{quote(one.name)} AS {quote(f'{KEY}{number}')}" for number, one in enumerate(self.keys, 1)]
         values = [f"{text} AS {quote(name)}" for name, text in self.raw_values]
         steps = "\n  ".join(one.replace(NEARBY, near) for one in self.raw_steps)
+        steps = steps.replace(FORESEEN, "true") if self.foresees else steps
         if self.grouping is not None and turn != "all":
             ruled = f"{DECIDED}.{ours('code')}" if self.is_ruled else ""
             steps += f"\n  WHERE {self.grouping.taken(ruled, followers=turn == 'ready')}"
@@ -248,12 +327,28 @@ class Projection:
             tests.append(f"WHEN {code} = {FOLLOWS} AND NOT {moves} THEN {self.cannot}::smallint")
         return tests
 
+    def _gated(self, judged: str, carries: Sequence[Moving] = ()) -> str:
+        """Keep back what would move, and whose objects are not proven to be where its keys will point."""
+        if not self.moving:
+            return judged
+        kept = f"rows.{quote(CODE)} = {MOVED} AND rows.{quote(GATE)} IS NOT NULL"
+        values = [
+            *self._names(MARKS),
+            *(name for one in carries for name in _columns(one)),
+            f"CASE WHEN {kept} THEN rows.{quote(GATE_DETAIL)} ELSE rows.{quote(DETAIL)} END AS {quote(DETAIL)}",
+            f"CASE WHEN {kept} THEN rows.{quote(GATE)}::smallint ELSE rows.{quote(CODE)} END AS {quote(CODE)}",
+        ]
+        return f"SELECT {', '.join(values)} FROM ({judged}) AS rows OFFSET 0"
+
+    def _names(self, *more: str) -> list[str]:
+        """List what every row has besides its code, quoted."""
+        names = [*map(quote, more), *(quote(one.name) for one in self.columns)]
+        return [*self.key_columns(), *names, *self.into_columns(), *self._winner()]
+
     def _weighed(self, judged: str, tests: list[str]) -> str:
         if not tests:
             return judged
-        values = [*self.key_columns(), DETAIL, MARKS, *(one.name for one in self.columns)]
-        names = [one if one.startswith('"') else quote(one) for one in values]
-        names += [*self.into_columns(), *self._winner()]
+        names = self._names(DETAIL, MARKS)
         fate = f"CASE {' '.join(tests)} ELSE rows.{quote(CODE)} END"
         return f"SELECT {', '.join(names)}, {fate} AS {quote(CODE)} FROM ({judged}) AS rows OFFSET 0"
 
@@ -407,6 +502,7 @@ class Projection:
         keys = ", ".join(self.key_columns(alias))
         given = [f"{alias}.{quote(one)} IS NOT NULL" for one in contested.columns]
         sound = [f"{alias}.{quote(one)} IS NULL" for one in ("~migrator rule", "~migrator fault")]
+        sound += [f"{alias}.{quote(GATE)} IS NULL"] if self.moving else []
         sound += [f"({one.when}) IS NOT TRUE" for one in self._judged(awaiting)]
         joins = self._awaited_joins(alias) if awaiting else ""
         places = [(ours(f"by{n}"), f"{alias}.{quote(one)}") for n, one in enumerate(contested.columns, 1)]
@@ -433,3 +529,8 @@ class Projection:
         found = table.column(name)
         assert found is not None  # compile() refuses a definition that names another column
         return found
+
+
+def _columns(of: Moving) -> list[str]:
+    """List the columns that the layers carry of an object or a document, quoted."""
+    return [quote(name) for name, _ in of.carried]

@@ -7,14 +7,14 @@ What several columns share (named rules, the derived id) is computed once in a l
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import lru_cache
 
 from migrator.engine.projection.pieces import Fault, Mark, Piece
 from migrator.model import expressions as ex
 from migrator.model.errors import ConfigurationError
-from migrator.model.names import EXACTLY, Relation, literal, ours, quote, text_array
+from migrator.model.names import DEFAULT_COLLATION, EXACTLY, Relation, literal, ours, quote, text_array
 from migrator.model.parameters import Arguments, Mapping
 from migrator.model.parameters import Table as Keyed
 from migrator.model.tables import Table
@@ -33,6 +33,14 @@ class MovedRows:
     type: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovedKey:
+    """The key of an object that moves with its row, and the condition that the row has one."""
+
+    key: str
+    given: str
+
+
 @dataclass(slots=True)
 class Translator:
     """Translates the expressions of one backfill; collects the lateral steps and joins they need."""
@@ -47,6 +55,7 @@ class Translator:
     deciding: str = ""  # the step that decides by skip and quarantine rules, where there are some
     decided: str = ""  # the code of the rule that decided a row
     moved: dict[str, MovedRows] = field(default_factory=dict)  # what other backfills did with the source, by name
+    objects: dict[str, MovedKey] = field(default_factory=dict)  # those that are wanted, by name
     _shared: dict[object, str] = field(default_factory=dict)
     _rule_marks: dict[ex.Rules, str] = field(default_factory=dict)
 
@@ -85,10 +94,20 @@ class Translator:
                 return self._flagged(expression)
             case ex.Clock():
                 return Piece("date_trunc('milliseconds', timezone('UTC', statement_timestamp()))")
-            case ex.MovedTo(backfill):
-                return self._moved_to(backfill)
+            case ex.MovedTo() | ex.ObjectKey():
+                return self._became(expression)
             case ex.Rules():
                 return self._rules(expression)
+
+    def apart(self) -> Translator:
+        """Give one that knows what this one wrote, and whose own steps are not among these."""
+        return replace(
+            self,
+            steps=[*self.steps],
+            _shared={**self._shared},
+            _rule_marks={**self._rule_marks},
+            objects={**self.objects},
+        )
 
     def only_where_no_rule_decided(self, rules: list[tuple[str, int]]) -> None:
         """Decide by these conditions first: what is translated from now on is computed only for the rows left over.
@@ -277,6 +296,11 @@ class Translator:
         parts = [f"substr({hex}, 1, 12)", "'8'", f"substr({hex}, 14, 3)", variant, f"substr({hex}, 18, 15)"]
         return Piece(f"({' || '.join(parts)})::uuid")
 
+    def _became(self, wanted: ex.MovedTo | ex.ObjectKey) -> Piece:
+        if isinstance(wanted, ex.MovedTo):
+            return self._moved_to(wanted.backfill)
+        return self._object_key(self.objects.get(wanted.name), wanted.otherwise)
+
     def _moved_to(self, backfill: str) -> Piece:
         """Look up in its provenance what another backfill made of the row; before it ran that is not known."""
         rows = self.moved.get(backfill, MovedRows())
@@ -290,6 +314,18 @@ class Translator:
             self.steps.append(f"LEFT JOIN {here} AS {alias} ON {same}")
             self._shared["moved", backfill] = f"{alias}.t1"
         return Piece(self._shared["moved", backfill])
+
+    def _object_key(self, moved: MovedKey | None, otherwise: ex.Expression | None) -> Piece:
+        """Take the new key of a row's object; what stands for it counts only where the row has none."""
+        other = Piece("NULL", exact=True) if otherwise is None else self.value(otherwise)
+        if moved is None:
+            return other
+        none = f"NOT ({moved.given})"
+        return Piece(
+            f"(CASE WHEN {moved.given} THEN {moved.key} ELSE ({other.sql})::text END COLLATE {DEFAULT_COLLATION})",
+            tuple(Fault(one.reason, f"{none} AND {one.when}", one.detail) for one in other.faults),
+            tuple(Mark(one.text, f"{none} AND {one.when}") for one in other.marks),
+        )
 
     def _derived(self, word: str, salt: str, form: str) -> str:
         """Compute what an id is made of, once for each salt."""

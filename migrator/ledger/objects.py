@@ -1,0 +1,312 @@
+"""Objects in the Ledger: who copies which of them now, what was found at their sources, what came of the copies.
+
+A worker claims records in two transactions. The first notes what was found when it looked, and since when something
+may stand at the target; it is committed before anything is copied. The second holds the records' row locks while they
+are copied and notes the outcomes: others skip what is locked, and the locks of a process that died are gone with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from migrator.database.connect import Connection
+from migrator.database.session import execute, one, rows, value
+from migrator.model.moved_objects import PLACE
+from migrator.model.names import key_text, literal
+from migrator.model.objects import Copied, ObjectName, Outcome, StoredObject
+
+TABLE: Final = "migrator.object"
+FORMER: Final = "migrator.former_object"
+CONTESTED: Final = literal(Outcome.CONTESTED.value)
+GOOD: Final = ", ".join(literal(one.value) for one in Outcome if one.good)
+# Something of ours stands at the target, or may.
+MADE: Final = f"coalesce(outcome = {literal(Outcome.COPIED.value)}, since IS NOT NULL)"
+LONGEST: Final = 1_100  # bytes of a declared key that an index holds; a longer one can be no key
+_EXT: Final = literal(PLACE)
+_RECORD: Final = (
+    "id, from_bucket, from_key, to_bucket, to_key, source_bucket, target_bucket, extension, size, etag, content_type,"
+    " since, outcome, made_etag, made_version, made_size"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One object as recorded. `source` and `target` are as they are called, once it was looked at."""
+
+    id: int
+    from_bucket: str
+    from_key: str
+    to_bucket: str
+    to_key: str
+    source_bucket: str | None
+    target_bucket: str | None
+    extension: str | None
+    size: int | None
+    etag: str | None
+    content_type: str | None
+    since: datetime | None
+    outcome: str | None
+    made_etag: str | None
+    made_version: str | None
+    made_size: int | None
+
+    @property
+    def target(self) -> ObjectName:
+        """The name that its copy has, or would have."""
+        return ObjectName(self.target_bucket or self.to_bucket, self.to_key.replace(PLACE, self.extension or ""))
+
+    @property
+    def source(self) -> ObjectName:
+        """The name of what is copied."""
+        return ObjectName(self.source_bucket or self.from_bucket, self.from_key)
+
+    @property
+    def made(self) -> StoredObject:
+        """What the copy made."""
+        size = self.size if self.made_size is None else self.made_size
+        return StoredObject(name=self.target, size=size or 0, etag=self.made_etag or "", version=self.made_version)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """What was found at the source of a record, or the outcome where it cannot be copied.
+
+    `known` is a target that an earlier attempt may have made already.
+    """
+
+    id: int
+    source_bucket: str
+    target_bucket: str
+    target_key: str
+    extension: str
+    known: bool
+    size: int | None = None
+    etag: str | None = None
+    content_type: str | None = None
+    since: datetime | None = None
+    outcome: str | None = None
+    detail: str | None = None
+
+
+def claimable(conn: Connection, change: str, backfill: str, after: int, limit: int) -> list[Record]:
+    """Lock the next records that wait for an outcome and that nobody else has, by their ids."""
+    return _records(
+        rows(
+            conn,
+            f"SELECT {_RECORD} FROM {TABLE} WHERE change = %s AND backfill = %s AND outcome IS NULL AND kind = 'copy'"
+            f" AND id > %s ORDER BY id LIMIT {limit} FOR UPDATE SKIP LOCKED",
+            (change, backfill, after),
+        )
+    )
+
+
+def claimed(conn: Connection, ids: Sequence[int]) -> list[Record]:
+    """Lock those of the records which still wait and which nobody else has."""
+    found = rows(
+        conn,
+        f"SELECT {_RECORD} FROM {TABLE} WHERE id = ANY (%s) AND outcome IS NULL ORDER BY id FOR UPDATE SKIP LOCKED",
+        (list(ids),),
+    )
+    return _records(found)
+
+
+def note_looks(conn: Connection, run: int, found: Iterable[Noted]) -> Counter[str]:
+    """Write down what was found at the sources; gives how many records have which outcome by that.
+
+    Of two records for one target the first has it: who is known to have it already, else by id.
+    """
+    noted = [
+        {
+            **asdict(one),
+            "since": one.since and one.since.isoformat(),
+            "detail": _plain(one.detail),
+            "content_type": _plain(one.content_type),
+        }
+        for one in found
+    ]
+    key = target_key("held")
+    done = rows(
+        conn,
+        "WITH found AS MATERIALIZED (SELECT * FROM jsonb_to_recordset(%s::jsonb) AS given (id bigint,"
+        " source_bucket text, target_bucket text, target_key text, extension text, known boolean, size bigint,"
+        " etag text, content_type text, since timestamptz, outcome text, detail text)),"
+        " judged AS MATERIALIZED (SELECT found.*, found.outcome IS NULL AND (row_number() OVER ("
+        " PARTITION BY target_bucket, target_key, found.outcome IS NULL ORDER BY known DESC, id) > 1"
+        f" OR EXISTS (SELECT FROM {TABLE} AS held WHERE left(held.target_bucket, 100) = left(found.target_bucket, 100)"
+        f" AND {key} = found.target_key AND held.outcome IS DISTINCT FROM {CONTESTED}"
+        " AND NOT EXISTS (SELECT FROM found AS here WHERE here.id = held.id))) AS contested FROM found)"
+        f" UPDATE {TABLE} AS o SET source_bucket = j.source_bucket, target_bucket = j.target_bucket,"
+        " extension = j.extension, size = j.size, etag = j.etag, content_type = j.content_type,"
+        " since = CASE WHEN j.contested THEN NULL ELSE j.since END,"
+        f" outcome = CASE WHEN j.contested THEN {CONTESTED} ELSE j.outcome END, detail = j.detail, run = {run},"
+        " at = now() FROM judged AS j WHERE o.id = j.id RETURNING o.outcome",
+        (json.dumps(noted),),
+    )
+    return Counter(str(outcome) for (outcome,) in done if outcome is not None)
+
+
+def note_outcomes(conn: Connection, run: int, done: Mapping[int, Copied]) -> None:
+    """Write down what came of copies, by the ids of their records."""
+    noted = [
+        {
+            "id": id,
+            "outcome": one.outcome.value,
+            "detail": _plain(one.detail) or None,
+            "evidence": one.evidence and one.evidence.value,
+            "made_etag": one.made and one.made.etag,
+            "made_version": one.made and one.made.version,
+            "made_size": one.made and one.made.size,
+            "made_checksums": one.made and dict(one.made.checksums),
+            "not_kept": list(one.left) or None,
+        }
+        for id, one in done.items()
+    ]
+    made = "made_etag, made_version, made_size, made_checksums, not_kept"
+    execute(
+        conn,
+        f"UPDATE {TABLE} AS o SET (outcome, detail, evidence, {made}) = ROW (d.outcome, d.detail, d.evidence,"
+        f" {', '.join(f'd.{name}' for name in made.split(', '))}), run = {run}, at = now()"
+        " FROM jsonb_to_recordset(%s::jsonb) AS d (id bigint, outcome text, detail text, evidence text, made_etag text,"
+        " made_version text, made_size bigint, made_checksums jsonb, not_kept text[]) WHERE o.id = d.id",
+        (json.dumps(noted),),
+    )
+
+
+def pending(conn: Connection, change: str, backfill: str) -> int:
+    """Count the records that wait for an outcome."""
+    asked = f"SELECT count(*) FROM {TABLE} WHERE change = %s AND backfill = %s AND outcome IS NULL AND kind = 'copy'"
+    return int(value(conn, asked, (change, backfill)))
+
+
+def outcomes(conn: Connection, change: str, backfill: str) -> dict[str, dict[str | None, tuple[int, int]]]:
+    """Count the records of a backfill and their bytes, by name and outcome; None is none yet."""
+    found: dict[str, dict[str | None, tuple[int, int]]] = {}
+    for name, outcome, number, size in rows(
+        conn,
+        f"SELECT name, outcome, count(*), coalesce(sum(size), 0)::bigint FROM {TABLE}"
+        " WHERE change = %s AND backfill = %s AND kind = 'copy' GROUP BY name, outcome ORDER BY name, outcome",
+        (change, backfill),
+    ):
+        found.setdefault(str(name), {})[outcome] = (int(number), int(size))
+    return found
+
+
+def buckets(conn: Connection, change: str, backfill: str) -> tuple[set[str], set[str]]:
+    """Name the buckets that waiting records are read from, and those they are written to, as declared."""
+    found = rows(
+        conn,
+        f"SELECT DISTINCT from_bucket, to_bucket FROM {TABLE}"
+        " WHERE change = %s AND backfill = %s AND outcome IS NULL AND kind = 'copy'",
+        (change, backfill),
+    )
+    return {str(one) for one, _ in found}, {str(one) for _, one in found}
+
+
+def try_again(conn: Connection, quarantined: str, params: Sequence[Any]) -> int:
+    """Forget the bad outcomes of the objects of rows, so that the next copy tries them anew; says of how many.
+
+    `quarantined` is the condition by which the rows are chosen, over quarantine q and backfill b.
+    """
+    if not is_kept(conn):
+        return 0
+    return execute(
+        conn,
+        f"UPDATE {TABLE} AS o SET outcome = NULL, detail = NULL, since = NULL, source_bucket = NULL,"
+        " target_bucket = NULL, extension = NULL"
+        " FROM migrator.quarantine AS q JOIN migrator.backfill AS b ON b.id = q.backfill"
+        f" WHERE {quarantined} AND o.change = b.change AND o.backfill = b.name AND o.source_key = q.source_key"
+        f" AND o.outcome NOT IN ({GOOD}, {CONTESTED})",
+        params,
+    )
+
+
+def is_kept(conn: Connection) -> bool:
+    """Tell whether the Ledger is new enough to know objects."""
+    return value(conn, f"SELECT pg_catalog.to_regclass('{TABLE}') IS NOT NULL") is True
+
+
+def backfills_with(conn: Connection, change: str) -> tuple[str, ...]:
+    """Name the backfills of a change whose objects the Ledger knows."""
+    if not is_kept(conn):
+        return ()
+    asked = f"SELECT backfill FROM {TABLE} WHERE change = %s UNION SELECT backfill FROM {FORMER} WHERE change = %s"
+    return tuple(str(name) for (name,) in rows(conn, asked, (change, change)))
+
+
+def made_by(conn: Connection, table: str, change: str, backfill: str, after: int, limit: int) -> list[Record]:
+    """Lock the next records of a table, by their ids, at whose target something of ours stands, or may."""
+    return _records(
+        rows(
+            conn,
+            f"SELECT {_RECORD} FROM {table} WHERE change = %s AND backfill = %s AND {MADE} AND id > %s"
+            f" ORDER BY id LIMIT {limit} FOR UPDATE",
+            (change, backfill, after),
+        )
+    )
+
+
+def count_made(conn: Connection, change: str, backfill: str) -> tuple[int, int]:
+    """Count the objects that copies of a backfill made, or may have made, and their bytes."""
+    both = " UNION ALL ".join(
+        f"SELECT size FROM {table} WHERE change = %(change)s AND backfill = %(backfill)s AND {MADE}"
+        for table in (TABLE, FORMER)
+    )
+    asked = f"SELECT count(*), coalesce(sum(size), 0)::bigint FROM ({both}) AS made"
+    found = one(conn, asked, {"change": change, "backfill": backfill})
+    assert found is not None  # an aggregate
+    return int(found[0]), int(found[1])
+
+
+def hand_over(conn: Connection, change: str, backfill: str, provenance: str, keys: Sequence[str]) -> list[ObjectName]:
+    """Forget the objects of rows whose provenance is still there, by its key columns; names those that we made."""
+    if not is_kept(conn):
+        return []
+    key = f"ARRAY[{', '.join(key_text(f'kept.{name}') for name in keys)}]"
+    made: dict[ObjectName, None] = {}
+    for table in (TABLE, FORMER):
+        found = rows(
+            conn,
+            f"DELETE FROM {table} AS o USING {provenance} AS kept WHERE o.change = %s AND o.backfill = %s"
+            f" AND o.source_key = {key} RETURNING {MADE.replace('outcome', 'o.outcome').replace('since', 'o.since')},"
+            f" o.target_bucket, replace(o.to_key, {_EXT}, o.extension)",
+            (change, backfill),
+        )
+        made |= {ObjectName(bucket, name): None for was_made, bucket, name in found if was_made}
+    return list(made)
+
+
+def forget(conn: Connection, table: str, ids: Iterable[int]) -> None:
+    """Forget records: nothing of ours is left of them."""
+    execute(conn, f"DELETE FROM {table} WHERE id = ANY (%s)", (list(ids),))
+
+
+def forget_unmade(conn: Connection, change: str, backfill: str) -> None:
+    """Forget the records of a backfill at whose target nothing of ours can stand."""
+    for table in (TABLE, FORMER):
+        execute(conn, f"DELETE FROM {table} WHERE change = %s AND backfill = %s AND NOT {MADE}", (change, backfill))
+
+
+def declared_key(alias: str) -> str:
+    """Write the declared target key as the indexes hold it."""
+    return f"(CASE WHEN octet_length({alias}.to_key) <= {LONGEST} THEN {alias}.to_key END)"
+
+
+def target_key(alias: str) -> str:
+    """Write the target key as it became, as the indexes hold it."""
+    became = f"replace({alias}.to_key, {_EXT}, {alias}.extension)"
+    return f"(CASE WHEN octet_length({alias}.to_key) <= {LONGEST} THEN {became} END)"
+
+
+def _records(found: Sequence[Sequence[object]]) -> list[Record]:
+    names = _RECORD.split(", ")
+    return [Record(**dict(zip(names, row, strict=True))) for row in found]  # type: ignore[arg-type]  # as selected
+
+
+def _plain(said: str | None) -> str | None:
+    """Make what an object store said a text that the server takes."""
+    return said and said.replace("\0", "\N{REPLACEMENT CHARACTER}")

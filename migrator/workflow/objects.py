@@ -1,0 +1,326 @@
+"""The objects of a change: what a copy would find, the copy alone or with others, and a look at all of them."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import IO, Any, Final
+
+from migrator.database.connect import Connection
+from migrator.database.session import one, value
+from migrator.engine.objects import Pool, Store
+from migrator.engine.objects.checking import Checking
+from migrator.engine.objects.foretelling import TO_COPY, Foretold, Listed, foretell
+from migrator.engine.prepare import Prepared
+from migrator.ledger import objects
+from migrator.ledger.lease import Lease
+from migrator.ledger.run import Listen, Run
+from migrator.model.backfill import Backfill
+from migrator.model.checked_objects import Astray, CheckedObjects, PlannedObjects
+from migrator.model.errors import RefusedError, UsageError
+from migrator.model.moved_objects import is_wanted
+from migrator.model.objects import ObjectName, Outcome
+from migrator.model.step import Event, Phase, Report, State, StepReport
+from migrator.phases.objects import CopyObjects
+from migrator.workflow.change_steps import declared_for, object_copy, prepared_for
+from migrator.workflow.desk import Desk
+from migrator.workflow.facts import Facts, facts_of, reading, refuse_archived_now, refuse_undoing
+from migrator.workflow.reports import report_of
+from migrator.workflow.runner import install_ledger, running, take
+
+LOOKS: Final = 0.5  # seconds between two looks for work of the run that was joined
+COPYING: Final = ("apply", "backfill", "objects copy")  # verbs that copy objects, and so can be joined
+
+
+def plan(desk: Desk, *, look: bool = True, show: int = 20, listen: Listen) -> tuple[PlannedObjects, ...]:
+    """Say what a copy of the objects would find, by looking at each; nothing is written.
+
+    Without `look` they are only counted. Raises UsageError M287 where no objects are declared, and what `plan` raises.
+    """
+    backfills = moving(desk)
+    found = []
+    with desk.explained(f"planning the objects of {desk.change.name}"), desk.database.connect() as conn:
+        facts = facts_of(conn, desk)
+        refuse_archived_now(desk, facts)
+        declared = declared_for(desk, facts)
+        with reading(conn, desk):
+            prepared = prepared_for(conn, desk, facts, declared, only=backfills)
+        for each in prepared:
+            with tempfile.TemporaryFile("w+", encoding="utf-8") as aside:
+                with reading(conn, desk):
+                    plans = _listed(conn, desk, each, aside, show)
+                if look and any(one.wanted and one.objects for one in plans.values()):
+                    _look(desk, each.projection.backfill, plans, aside, listen)
+            found += [one.told() for one in plans.values()]
+    return tuple(found)
+
+
+def copy(desk: Desk, *, listen: Listen) -> Report:
+    """Copy the objects that rows name, and no row; under the lease of the change.
+
+    Raises UsageError M287, M295 where the tables are not made yet, RefusedError M401, M405, M438, and what copying
+    objects raises.
+    """
+    backfills = moving(desk)
+    with desk.explained(f"copying the objects of {desk.change.name}"):
+        install_ledger(desk)
+        with running(desk, "objects copy", listen) as (run, conn):
+            facts = facts_of(conn, desk)
+            _refuse_uncopyable(desk, facts)
+            done = [take(step, run) for step in (object_copy(desk, one) for one in backfills) if step.is_wanted]
+            return report_of(desk, "objects copy", facts_of(conn, desk), [one for one in done if one.detail])
+
+
+def join(desk: Desk, *, listen: Listen) -> Report:
+    """Help the run that copies objects now, on whatever machine, until its objects are copied or it ends.
+
+    Raises UsageError M287, and RefusedError M295 where no run copies objects.
+    """
+    backfills = moving(desk)
+    with desk.explained(f"copying the objects of {desk.change.name}"), desk.database.connect() as conn:
+        held = _joined(conn, desk)
+        run = Run(change=desk.change, database=desk.database, lease=held, listen=listen)
+        steps = [step for step in (object_copy(desk, one) for one in backfills) if step.is_wanted]
+        done: dict[str, Counter[str]] = {}
+        seconds: dict[str, float] = {}
+        try:
+            while not all(_is_done(conn, held, step) for step in steps) and _is_held(conn, held):
+                for step in steps:
+                    begun = time.monotonic()
+                    counted = step.join(run)
+                    done.setdefault(step.name, Counter()).update(counted)
+                    spent = time.monotonic() - begun if counted else 0.0
+                    seconds[step.name] = seconds.get(step.name, 0.0) + spent
+                time.sleep(LOOKS)
+        except RefusedError as refusal:
+            if refusal.id != "M402":  # the run that was joined has ended, or another one has begun
+                raise
+        reports = [_report(step, done.get(step.name, Counter()), seconds.get(step.name, 0.0)) for step in steps]
+        return report_of(desk, "objects copy", facts_of(conn, desk), [one for one in reports if one.detail])
+
+
+def verify(desk: Desk, *, show: int = 20, listen: Listen) -> tuple[CheckedObjects, ...]:
+    """Look at every object that the Ledger says is at its target, and hold it against what was proven; only reads.
+
+    Raises UsageError M287, and M252 to M262.
+    """
+    moving(desk)
+    title = f"objects of {desk.change.name}"
+    with desk.explained(f"looking at the {title}"), desk.database.connect() as conn:
+        total = _good(conn, desk)
+        with Store.open(desk.project.storage()) as store:
+            settings = object_copy(desk, moving(desk)[0]).settings
+
+            def tell(kind: Any, count: int = 0, size: int = 0) -> None:
+                event = Event(kind=kind, phase=Phase.VERIFY, name=title, title=title, rows=count, total=total)
+                listen(_of_objects(event, size))
+
+            tell("step")
+            checking = Checking(
+                store=store,
+                change=desk.change.name,
+                settings=settings,
+                show=show,
+                tell=lambda count, size: tell("progress", count, size),
+            )
+            found = checking.go(conn)
+            tell("done", sum(one.looked_at for one in found))
+    return found
+
+
+def moving(desk: Desk) -> list[Backfill]:
+    """List the backfills of a change that declare objects. Raises UsageError M287 where none does."""
+    found = [one for one in desk.change.backfills if one.objects]
+    if not found:
+        what = f"No backfill of {desk.change.name} declares objects."
+        raise UsageError("M287", what, "Declare them in its definition: objects={…}; see docs/definitions.md.")
+    return found
+
+
+def _of_objects(event: Event, size: int) -> Event:
+    return replace(event, unit="object", bytes=size)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Planned:
+    """What is known so far of the objects of one name."""
+
+    backfill: str
+    name: str
+    sentence: str
+    wanted: bool
+    show: int
+    objects: int = 0
+    copied: int = 0
+    foretold: Counter[str] = field(default_factory=Counter)
+    bytes: Counter[str] = field(default_factory=Counter)
+    examples: list[Astray] = field(default_factory=list)
+
+    def add(self, one: Foretold) -> None:
+        """Count one more."""
+        self.foretold[one.word] += 1
+        self.bytes[one.word] += one.size
+        if one.word not in {TO_COPY, Outcome.THERE.value} and len(self.examples) < self.show:
+            listed = one.listed
+            self.examples.append(Astray(row=listed.row, object=str(listed.source), why=one.word, detail=one.detail))
+
+    def told(self) -> PlannedObjects:
+        """Give what is known in the end."""
+        return PlannedObjects(
+            backfill=self.backfill,
+            name=self.name,
+            sentence=self.sentence,
+            wanted=self.wanted,
+            objects=self.objects,
+            copied=self.copied,
+            foretold=dict(self.foretold.most_common()),
+            bytes={word: self.bytes[word] for word, _ in self.foretold.most_common()},
+            examples=tuple(self.examples),
+        )
+
+
+def _listed(conn: Connection, desk: Desk, prepared: Prepared, aside: IO[str], show: int) -> dict[str, _Planned]:
+    """List what rows name into a file, and count what is copied already."""
+    backfill, default = prepared.projection.backfill, desk.project.storage().bucket or ""
+    plans = {
+        name: _Planned(
+            backfill=backfill.name,
+            name=name,
+            sentence=declared.sentence,
+            wanted=is_wanted(declared, desk.change.arguments),
+            show=show,
+        )
+        for name, declared in backfill.objects.items()
+    }
+    for row, name, bucket, key, to_bucket, to_key, place, outcome in _rows(conn, desk, prepared):
+        plans[name].objects += 1
+        if outcome is not None and outcome != Outcome.CONTESTED.value:
+            good = Outcome(outcome).good
+            plans[name].copied += good
+            if good:
+                continue
+        source, target = ObjectName(bucket or default, key), ObjectName(to_bucket or default, to_key)
+        listed = Listed(name=name, row=tuple(row), source=source, target=target)
+        if place > 1:
+            plans[name].add(Foretold(listed=listed, word=Outcome.CONTESTED.value, detail=f"{to_bucket}/{to_key}"))
+            continue
+        said = [name, list(row), source.bucket, source.key, target.bucket, target.key]
+        aside.write(json.dumps(said) + "\n")
+    aside.seek(0)
+    return plans
+
+
+def _rows(conn: Connection, desk: Desk, prepared: Prepared) -> Iterator[Sequence[Any]]:
+    """Read what the Projection lists, with what the Ledger knows of it, a part at a time."""
+    known = "SELECT NULL::text AS outcome WHERE false"
+    if objects.is_kept(conn):
+        known = (
+            f"SELECT outcome FROM {objects.TABLE} AS k WHERE k.change = %(change)s AND k.backfill = %(backfill)s"
+            " AND k.name = o.name AND k.source_key = o.source_key"
+            " AND (k.from_bucket, k.from_key, k.to_bucket, k.to_key)"
+            " = (o.source_bucket, o.source_key_, o.target_bucket, o.target_key)"
+        )
+    place = "row_number() OVER (PARTITION BY o.target_bucket, o.target_key ORDER BY o.source_key)"
+    listed = prepared.projection.objects().replace("%", "%%")
+    asked = (
+        "SELECT o.source_key, o.name, o.source_bucket, o.source_key_, o.target_bucket, o.target_key,"
+        f" {place}, k.outcome FROM ({listed}) AS o LEFT JOIN LATERAL ({known}) AS k ON true"
+    )
+    with conn.cursor(name="migrator_objects") as cursor:
+        cursor.itersize = 2_000
+        given = {"change": desk.change.name, "backfill": prepared.projection.backfill.name}
+        cursor.execute(asked.encode(), given)
+        yield from cursor
+
+
+def _look(desk: Desk, backfill: Backfill, plans: dict[str, _Planned], aside: IO[str], listen: Listen) -> None:
+    """Look at what is not copied yet."""
+    step = object_copy(desk, backfill)
+    total, count, size = sum(one.objects - one.copied for one in plans.values()), 0, 0
+
+    def listed() -> Iterator[Listed]:
+        for line in aside:
+            name, row, bucket, key, to_bucket, to_key = json.loads(line)
+            source, target = ObjectName(bucket, key), ObjectName(to_bucket, to_key)
+            yield Listed(name=name, row=tuple(row), source=source, target=target)
+
+    def tell(kind: Any) -> None:
+        event = Event(kind=kind, phase=step.phase, name=step.name, title=step.title, rows=count, total=total)
+        listen(_of_objects(event, size))
+
+    tell("step")
+    settings = step.settings
+    with Store.open(desk.project.storage(), workers=settings.workers) as store:
+        for foretold in foretell(Pool(store, settings), listed(), settings):
+            plans[foretold.listed.name].add(foretold)
+            count, size = count + 1, size + foretold.size
+            if not count % 500:
+                tell("progress")
+    tell("done")
+
+
+def _refuse_uncopyable(desk: Desk, facts: Facts) -> None:
+    """Raise UsageError M295 where the tables are not made yet, and what keeps a change from being applied."""
+    refuse_undoing(desk, facts)
+    refuse_archived_now(desk, facts)
+    if facts.state in {State.NEW, State.EXPANDING}:
+        raise UsageError(
+            "M295",
+            f"{desk.change.name} is {facts.state}: which objects its rows name is known when its tables are made.",
+            f"First: migrator apply {desk.change.name} --to expand",
+        )
+
+
+def _joined(conn: Connection, desk: Desk) -> Lease:
+    """Find the run that copies objects now."""
+    name = desk.change.name
+    there = value(conn, "SELECT pg_catalog.to_regclass('migrator.lease') IS NOT NULL")
+    asked = (
+        "SELECT l.fence, l.verb, (SELECT max(r.id) FROM migrator.run AS r WHERE r.change = l.change"
+        " AND r.fence = l.fence) FROM migrator.lease AS l WHERE l.change = %s AND l.held"
+    )
+    found = one(conn, asked, (name,)) if there else None
+    if found is None or found[1] not in COPYING:
+        doing = "nobody runs it" if found is None else f"it is being run by: {found[1]}"
+        raise RefusedError(
+            "M295",
+            f"There is no copy of the objects of {name} to be joined: {doing}.",
+            f"Begin one: migrator objects copy {name}",
+        )
+    return Lease(change=name, fence=int(found[0]), run=int(found[2]))
+
+
+def _is_held(conn: Connection, held: Lease) -> bool:
+    asked = "SELECT held AND fence = %s FROM migrator.lease WHERE change = %s"
+    return value(conn, asked, (held.fence, held.change)) is True
+
+
+def _is_done(conn: Connection, held: Lease, step: CopyObjects) -> bool:
+    """Say whether the run that was joined has ended a Step."""
+    asked = (
+        "SELECT EXISTS (SELECT FROM migrator.event WHERE run = %s AND kind = 'step done' AND detail ->> 'name' = %s)"
+    )
+    return value(conn, asked, (held.run, step.name)) is True
+
+
+def _report(step: CopyObjects, done: Counter[str], seconds: float) -> StepReport:
+    detail = {word: count for word, count in sorted(done.items()) if count}
+    return StepReport(
+        phase=step.phase,
+        name=step.name,
+        title=step.title,
+        rows=sum(detail.values()),
+        detail=detail,
+        seconds=seconds,
+    )
+
+
+def _good(conn: Connection, desk: Desk) -> int:
+    if not objects.is_kept(conn):
+        return 0
+    asked = f"SELECT count(*) FROM {objects.TABLE} WHERE change = %s AND outcome IN ({objects.GOOD})"
+    return int(value(conn, asked, (desk.change.name,)))

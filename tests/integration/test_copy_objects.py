@@ -1,0 +1,502 @@
+"""CopyObjects: what rows name is copied before them, recorded, taken back; killed, denied, contested, joined."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrator.cli.render.report import report as screen
+from migrator.engine.objects import Store, claims
+from migrator.ledger import lease
+from migrator.ledger.quarantine import Selection
+from migrator.ledger.run import Run
+from migrator.model.errors import WorldError
+from migrator.model.objects import Storage
+from migrator.model.step import Phase, State
+from migrator.workflow import use_cases
+from migrator.workflow.housekeeping import quarantine_retry
+from tests.support.kills import as_it_was
+from tests.support.objects import Objects, Place, error, let
+from tests.support.picture_kills import Runs
+from tests.support.pictures import Pictures, bodies
+from tests.support.projects import check, execute, rows_of
+
+
+class Stores:
+    """The stores that Steps open, and what happens to their requests."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Stand between every store and its server."""
+        self.acts: list[Any] = []
+        self.heard: Counter[str] = Counter()
+        opened = Store.open
+
+        def open_spoilt(storage: Storage, **more: Any) -> Store:
+            store = opened(storage, **{**more, "tries": 2})
+            let(store, "", self._happens)
+            return store
+
+        monkeypatch.setattr(Store, "open", open_spoilt)
+
+    def _happens(self, request: Any, event_name: str, **_: Any) -> Any:
+        operation = event_name.rpartition(".")[2]
+        self.heard[operation] += 1
+        answers = [answer for act in self.acts if (answer := act(operation, request)) is not None]
+        return answers[0] if answers else None
+
+    def forbid(self, key: str, *, method: str = "") -> None:
+        """Deny what is asked of one key."""
+        denied = error("AccessDenied", 403)
+        self.acts.append(
+            lambda _, request: denied(request) if key in request.url and method in {"", request.method} else None
+        )
+
+    def replace(self, place: Place, key: str) -> None:
+        """Replace the source right before it is copied."""
+
+        def act(operation: str, request: Any) -> None:
+            source = request.headers.get("x-amz-copy-source", b"")
+            if operation == "CopyObject" and key.encode() in (source if isinstance(source, bytes) else source.encode()):
+                place.put(key, b"replaced")
+
+        self.acts.append(act)
+
+    def expire(self, *, after: int) -> None:
+        """Let the token expire when so many objects were asked to be copied."""
+        expired = error("ExpiredToken", 400)
+        self.acts.append(lambda _, request: expired(request) if self.heard["CopyObject"] > after else None)
+
+    def forgive(self) -> Counter[str]:
+        """Let nothing happen any more; gives what is heard from now on."""
+        self.acts.clear()
+        self.heard.clear()
+        return self.heard
+
+
+@pytest.fixture
+def stores(monkeypatch: pytest.MonkeyPatch) -> Stores:
+    """Give what stands between the Steps and the store."""
+    return Stores(monkeypatch)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make claims small, so that there are several."""
+    monkeypatch.setattr(claims, "SIZE", 4)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, database: str, place: Place) -> Pictures:
+    """Give a project of three rows with their pictures."""
+    return Pictures(tmp_path, database, place, count=3)
+
+
+NEW = {n: f"restored/{n}.jpg" for n in (1, 2, 3)}
+OLD = {n: f"old/{n}.png" for n in (1, 2, 3)}
+
+
+class TestDoUndoDo:
+    """There, back, and there again."""
+
+    def test_rows_and_objects_go_and_come_back_together(self, pictures: Pictures) -> None:
+        """After apply rows have new keys at which the objects are; after rollback all is as before, twice."""
+        before, rows = pictures.place.all(), as_it_was(pictures.url)
+        for _ in range(2):
+            report = pictures.apply()
+            assert State.VERIFIED is report.state
+            assert {"copied": 3} == report.steps[1].detail
+            assert NEW == pictures.rows()
+            assert bodies(1, 2, 3) == pictures.restored()
+            assert [(".jpg", 9, "image/jpeg", "copied", "md5")] * 3 == pictures.records(
+                "extension", "size", "content_type", "outcome", "evidence"
+            )
+            assert pictures.apply().nothing_done
+            assert pictures.is_done()
+            pictures.back()
+            assert before == pictures.place.all()
+            assert rows == as_it_was(pictures.url)
+            assert [] == pictures.records("id")
+
+    def test_without_the_parameter_nothing_of_s3_is_touched(self, pictures: Pictures) -> None:
+        """Rows keep their keys, and the store may be anywhere."""
+        pictures.params = {"copy_objects": False}
+        pictures.open(Storage(endpoint="http://127.0.0.1:9", bucket="none"))
+        assert State.VERIFIED is pictures.apply().state
+        assert OLD == pictures.rows()
+        assert [] == pictures.records("id")
+        pictures.back()
+
+    def test_the_parameter_may_come_and_go(self, pictures: Pictures) -> None:
+        """Taken on later the rows get the new keys; taken off again the old ones; the copies stay until rollback."""
+        before = pictures.place.all()
+        pictures.params = {"copy_objects": False}
+        pictures.open()
+        pictures.apply()
+        for wanted, keys in ((True, NEW), (False, OLD), (True, NEW)):
+            pictures.params = {"copy_objects": wanted}
+            pictures.open()
+            assert State.VERIFIED is pictures.apply().state
+            assert keys == pictures.rows()
+            assert bodies(1, 2, 3) == pictures.restored()
+            assert {"copied": 3} == pictures.outcomes()
+        pictures.back()
+        assert before == pictures.place.all()
+
+    def test_what_is_named_since_is_pending(self, pictures: Pictures) -> None:
+        """Verify says which objects wait, and which no row names any more; the next apply closes the balance."""
+        assert 27 == pictures.apply().objects[0].bytes
+        pictures.add(4, pictures.put(4))
+        execute(pictures.url, "DELETE FROM old WHERE id = 2; DELETE FROM new WHERE id = 2")
+        for report in (use_cases.verify_counts(pictures.desk), check(pictures.desk)):
+            (found,) = report.objects
+            assert (3, 2, 1, 1) == (found.listed, found.copied, found.pending, found.unaccounted)
+            assert not report.proven
+        (found,) = pictures.apply().objects
+        assert (3, 3, 0, 0) == (found.listed, found.copied, found.pending, found.unaccounted)
+        pictures.back()
+
+    def test_rows_alone_go_back(self, pictures: Pictures) -> None:
+        """Back to expand, objects go with the rows; the tables stay."""
+        before = pictures.place.all()
+        pictures.apply()
+        pictures.back(to=Phase.EXPAND)
+        assert before == pictures.place.all()
+        assert {} == pictures.rows()
+        assert State.VERIFIED is pictures.apply().state
+
+
+class TestFaults:
+    """What is wrong with an object is a fault of its row, under its name."""
+
+    def test_each_fault_holds_its_row_back(self, pictures: Pictures, stores: Stores) -> None:
+        """Missing, denied, occupied, replaced: quarantined by name; the others move, and the balance closes."""
+        stores.forbid(f"{pictures.place.prefix}old/5.png")
+        stores.replace(pictures.place, "old/7.png")
+        for number in (5, 6, 7):
+            pictures.add(number, pictures.put(number))
+        pictures.add(4, "old/none.png")
+        pictures.add(8, "x" * 1_100)
+        pictures.add(9, None)
+        pictures.place.put("restored/6.jpg", b"something else")
+        report = pictures.apply()
+        faults = {key: said for key, (fate, said) in pictures.fates().items() if fate == "quarantined"}
+        assert {
+            "4": "picture: object missing",
+            "5": "picture: access denied",
+            "6": "picture: another object holds this key",
+            "7": "picture: replaced during the copy",
+            "8": "picture: no object can have this name",
+        } == faults
+        assert {**NEW, 9: None} == pictures.rows()
+        assert {**bodies(1, 2, 3), "restored/6.jpg": b"something else"} == pictures.restored()
+        assert all(one.closes for one in report.balances)
+        (objects,) = report.objects
+        assert (7, 3, 0, 0) == (objects.listed, objects.copied, objects.there, objects.unaccounted)
+        names = [said.removeprefix("picture: ") for key, said in faults.items() if key != "8"]
+        assert dict.fromkeys(names, 1) == objects.faults, "what can have no name is no object"
+        assert not report.proven
+        assert any("replaced during the copy" in line for line in screen(report))
+
+    def test_a_retry_tries_the_object_anew(self, pictures: Pictures) -> None:
+        """Out of quarantine with the row; without that the object is left alone."""
+        pictures.add(4, "old/4.png")
+        pictures.apply()
+        pictures.put(4)
+        assert {"copied": 3, "object missing": 1} == (pictures.apply(), pictures.outcomes())[1]
+        quarantine_retry(pictures.desk, Selection(change=pictures.desk.change.name))
+        assert State.VERIFIED is pictures.apply().state
+        assert bodies(1, 2, 3, 4) == pictures.restored()
+        before = pictures.place.all()
+        pictures.back()
+        assert {key: body for key, body in before.items() if key.startswith("old/")} == pictures.place.all()
+
+    def test_what_is_there_already_is_never_removed(self, pictures: Pictures) -> None:
+        """The same content at the key gives it to the row, and stays where it is after rollback."""
+        pictures.place.put("restored/2.jpg", b"picture 2")
+        time.sleep(1.1)  # the store's clock tells seconds
+        before = pictures.place.all()
+        assert State.VERIFIED is pictures.apply().state
+        assert {"copied": 2, "there already": 1} == pictures.outcomes()
+        pictures.back()
+        assert before == pictures.place.all()
+
+    def test_two_rows_with_one_target_key(self, pictures: Pictures) -> None:
+        """The first by key has it, however often it is applied; when that one goes, the next has it."""
+        execute(pictures.url, "UPDATE old SET note = 'one.jpg'")
+        pictures.declare(to="restored/{note}")
+        for _ in range(2):
+            pictures.apply()
+            assert {"2", "3"} == {key for key, (fate, _) in pictures.fates().items() if fate == "quarantined"}
+            assert {"copied": 1, "another row has this key": 2} == pictures.outcomes()
+            assert {"restored/one.jpg": b"picture 1"} == pictures.restored()
+        execute(pictures.url, "DELETE FROM old WHERE id = 1; DELETE FROM new WHERE id = 1")
+        quarantine_retry(pictures.desk, Selection(change=pictures.desk.change.name))
+        pictures.apply()
+        assert [("another object holds this key",), ("another row has this key",)] == pictures.records("outcome")
+        assert [("copied",)] == pictures.records("outcome", table="former_object")
+
+    def test_two_names_for_one_target(self, pictures: Pictures) -> None:
+        """Keys that become the same only when the content type is known are found out as well."""
+        declared = "{{'picture': moved_object('key', to='{}.jpg'), 'other': moved_object('key', to='{}{{ext}}')}}"
+        objects = declared.format(*[f"{pictures.place.prefix}restored/{{id}}"] * 2)
+        pictures.params = {}
+        pictures.declare(objects=objects)
+        pictures.apply()
+        assert {"another row has this key": 3, "copied": 3} == pictures.outcomes()
+        assert bodies(1, 2, 3) == pictures.restored()
+        assert not pictures.rows()
+        pictures.back()
+        assert {} == pictures.restored()
+
+
+class TestWorld:
+    """What is about no object in particular ends the run; what was finished is kept, and the next run goes on."""
+
+    @pytest.mark.usefixtures("small")
+    def test_a_token_that_expires_in_the_middle(self, pictures: Pictures, stores: Stores) -> None:
+        """What was copied before stays recorded; with a new token it goes on, and nothing is copied twice."""
+        for number in range(4, 21):
+            pictures.add(number, pictures.put(number))
+        stores.expire(after=9)
+        assert "M254" == pictures.failing()
+        done = pictures.outcomes()
+        assert 0 < done["copied"] <= 9 + 4
+        assert {} == pictures.rows()
+        heard = stores.forgive()
+        assert State.VERIFIED is pictures.apply().state
+        assert bodies(*range(1, 21)) == pictures.restored()
+        assert heard["CopyObject"] <= 20 - done["copied"] + 3, "what was recorded is not copied again"
+        assert {"copied": 20} == pictures.outcomes()
+
+    def test_no_bucket_is_said_before_anything_is_copied(self, pictures: Pictures) -> None:
+        """A bucket that is not there is named; the run can be gone on with."""
+        pictures.open(replace(pictures.storage, bucket=f"{pictures.storage.bucket}-none"))
+        assert "M255" == pictures.failing()
+        pictures.open()
+        assert State.VERIFIED is pictures.apply().state
+
+    def test_a_store_that_is_not_configured(self, pictures: Pictures) -> None:
+        """Wanted, and nobody says where: told with the line that is missing."""
+        pictures.open(Storage())
+        assert "M251" == pictures.failing()
+
+
+class TestDefinitions:
+    """A definition that changed: what was made under the former one is kept until undo."""
+
+    def test_other_keys(self, pictures: Pictures) -> None:
+        """Rows get the new keys; rollback removes the objects at both; a way back finds the first ones again."""
+        before = pictures.place.all()
+        pictures.apply()
+        pictures.declare(to="moved/{id}{ext}")
+        assert State.VERIFIED is pictures.apply().state
+        assert {n: f"moved/{n}.jpg" for n in (1, 2, 3)} == pictures.rows()
+        assert [("copied",)] * 3 == pictures.records("outcome", table="former_object")
+        pictures.declare()
+        assert State.VERIFIED is pictures.apply().state
+        assert NEW == pictures.rows()
+        assert {"copied": 3} == pictures.outcomes(), "not there already: it is ours"
+        assert 9 == len(pictures.place.all())
+        pictures.back()
+        assert before == pictures.place.all()
+        assert [] == pictures.records("id", table="former_object")
+
+    def test_keys_that_swap(self, pictures: Pictures) -> None:
+        """Two rows whose keys change places are no conflict of the Ledger; the objects that are there are."""
+        execute(pictures.url, "UPDATE old SET note = id::text")
+        pictures.declare(to="restored/{note}{ext}")
+        pictures.apply()
+        execute(pictures.url, "UPDATE old SET note = (4 - id)::text WHERE id <> 2")
+        pictures.apply()
+        assert {"another object holds this key": 2, "copied": 1} == pictures.outcomes()
+        pictures.back()
+        assert {} == pictures.restored()
+
+    def test_rows_that_go(self, pictures: Pictures) -> None:
+        """The object of a row that is deleted is set aside, and removed by rollback."""
+        before = pictures.place.all()
+        pictures.apply()
+        execute(pictures.url, "DELETE FROM old WHERE id = 2; DELETE FROM new WHERE id = 2")
+        pictures.apply()
+        assert {"copied": 2} == pictures.outcomes()
+        pictures.back()
+        assert before == pictures.place.all()
+
+    def test_rows_that_raise_have_no_object(self, pictures: Pictures) -> None:
+        """A definition whose SQL raises for a row loses the objects of that row alone."""
+        columns = {"id": "column('id')", "key": "object_key('picture')", "note": "sql('(6 / (id - 2))::text')"}
+        pictures.declare(to="restored/{note}{ext}", columns=columns)
+        pictures.apply()
+        assert {1: "restored/-6.jpg", 3: "restored/6.jpg"} == pictures.rows()
+        assert {"copied": 2} == pictures.outcomes()
+
+
+class TestUndo:
+    """Only what is ours and unchanged is removed."""
+
+    def test_what_was_written_to_since_stays(self, pictures: Pictures) -> None:
+        """An object that somebody replaced is left and named."""
+        pictures.apply()
+        pictures.place.put("restored/2.jpg", b"retouched")
+        report = pictures.back()
+        assert {"restored/2.jpg": b"retouched"} == pictures.restored()
+        assert "restored/2.jpg" in "".join(report.notes)
+
+    def test_an_object_of_a_row_that_stays(self, pictures: Pictures) -> None:
+        """A row that the application changed is its own, and so is the object."""
+        pictures.apply()
+        execute(pictures.url, "UPDATE new SET note = 'mine' WHERE id = 2")
+        report = pictures.back(keep_new=True)
+        assert {2: "restored/2.jpg"} == pictures.rows()
+        assert bodies(2) == pictures.restored()
+        assert "restored/2.jpg" in "".join(report.notes)
+
+    def test_what_may_not_be_removed_is_kept_in_mind(self, pictures: Pictures, stores: Stores) -> None:
+        """Denied, the rollback is half done and says so; with the right it goes on."""
+        before = pictures.place.all()
+        pictures.apply()
+        stores.forbid(f"{pictures.place.prefix}restored/2.jpg", method="DELETE")
+        with pytest.raises(WorldError) as told:
+            pictures.back()
+        assert "M277" == told.value.id
+        assert bodies(2) == pictures.restored()
+        assert "M405" == pictures.failing()
+        stores.forgive()
+        pictures.back()
+        assert before == pictures.place.all()
+
+
+class TestTogether:
+    """Several processes, and who holds the lease."""
+
+    @pytest.fixture
+    def twenty(self, pictures: Pictures, monkeypatch: pytest.MonkeyPatch) -> Pictures:
+        """Give twenty pictures, of which each process has four at a time."""
+        monkeypatch.setattr(claims, "SIZE", 4)
+        monkeypatch.setattr(claims, "OPEN", 1)
+        for number in range(4, 21):
+            pictures.add(number, pictures.put(number))
+        return pictures
+
+    def test_who_joins_copies_what_nobody_has(self, twenty: Pictures, stores: Stores) -> None:
+        """While the holder of the lease is at its first object, another one does all that it has not claimed."""
+        done: list[dict[str, int]] = []
+
+        def join(operation: str, _: Any) -> None:
+            if operation == "CopyObject" and stores.acts:
+                stores.acts.clear()
+                done.append(joined(twenty))
+
+        use_cases.install_ledger(twenty.desk)
+        stores.acts.append(after_the_trial(stores, join))
+        report = twenty.apply()
+        assert [{"copied": 16}] == done
+        assert {"copied": 4} == report.steps[1].detail
+        assert State.VERIFIED is report.state
+        assert {"copied": 20} == twenty.outcomes()
+        assert bodies(*range(1, 21)) == twenty.restored()
+        assert 20 + TRIED == stores.heard["CopyObject"], "something was copied twice"
+
+    def test_a_lease_that_is_taken_over(self, twenty: Pictures, stores: Stores) -> None:
+        """What is claimed is finished and written down; then the run stops, and the next one goes on."""
+        taking: list[threading.Thread] = []
+        take = "UPDATE migrator.lease SET fence = fence + 1, holder = 'another one'"
+
+        def take_over(operation: str, _: Any) -> None:
+            if operation == "CopyObject" and not taking:
+                taking.append(threading.Thread(target=execute, args=(twenty.url, take)))
+                taking[0].start()
+
+        stores.acts.append(after_the_trial(stores, take_over))
+        assert "M402" == twenty.failing()
+        taking[0].join()
+        done = twenty.outcomes()["copied"]
+        assert 0 < done < 20
+        assert done == len(twenty.restored())
+        assert {} == twenty.rows()
+        execute(twenty.url, "UPDATE migrator.lease SET held = false")
+        assert State.VERIFIED is twenty.apply().state
+        assert bodies(*range(1, 21)) == twenty.restored()
+
+    def test_who_joined_a_run_that_died_takes_nothing(self, twenty: Pictures, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whoever wants to take the change over need not wait for helpers of a run whose heart stands still."""
+        twenty.copy()
+        execute(
+            twenty.url,
+            "UPDATE migrator.object SET outcome = NULL, made_etag = NULL; UPDATE migrator.lease SET held = true",
+        )
+        monkeypatch.setattr(lease, "SILENCE_OF_THE_DEAD", -1.0)
+        assert {} == joined(twenty)
+        monkeypatch.undo()
+        assert {"copied": 20} == joined(twenty), "what was made and not told of is ours"
+
+
+TRIED = 3  # requests to copy by which the conditions of a store are tried
+
+
+def after_the_trial(stores: Stores, act: Any) -> Any:
+    """Act when the conditions of the store have been tried."""
+    return lambda operation, request: act(operation, request) if stores.heard["CopyObject"] > TRIED else None
+
+
+def joined(pictures: Pictures) -> dict[str, int]:
+    """Join the run that holds the lease."""
+    ((fence, number),) = rows_of(
+        pictures.url, "SELECT l.fence, max(r.id) FROM migrator.lease l JOIN migrator.run r USING (change) GROUP BY 1"
+    )
+    held = lease.Lease(change=pictures.desk.change.name, fence=fence, run=number)
+    run = Run(change=pictures.desk.change, database=pictures.desk.database, lease=held, listen=pictures.events.append)
+    return pictures.step.join(run)
+
+
+class TestKills:
+    """Killed at any instant and run again, it ends as an undisturbed run."""
+
+    def test_killed_at_points_of_apply_and_rollback(self, tmp_path: Path, database: str, objects: Objects) -> None:
+        """At no instant a row is ahead of its object, or an object unknown; nothing is ever copied twice."""
+        place = Place(objects, objects.bucket(versioned=True))
+        pictures = Pictures(tmp_path, database, place, count=12)
+        before, chance = place.versions(), random.Random(5)
+        with Runs(tmp_path, database, copy_objects="true") as runs:
+            count = runs.run("apply")
+            assert count is not None
+            assert 12 == len(pictures.rows())
+            back = runs.run("rollback")
+            assert back is not None
+            assert before == place.versions()
+            # The first and last parts of a run have nothing to do with objects.
+            for at in sorted(chance.sample(range(count // 4, count), 5)):
+                runs.run("apply", at=at)
+                ahead_of_nothing(pictures)
+            while runs.run("apply") is None:
+                pass
+            assert NEW_OF_12 == pictures.rows()
+            assert bodies(*range(1, 13)) == pictures.restored()
+            assert {1} == set(Counter(key for key, _ in place.versions()).values()), "something was copied twice"
+            for at in sorted(chance.sample(range(back // 4, back), 3)):
+                runs.run("rollback", at=at)
+            runs.run("rollback")
+            assert before == place.versions()
+
+
+NEW_OF_12 = {n: f"restored/{n}.jpg" for n in range(1, 13)}
+
+
+def ahead_of_nothing(pictures: Pictures) -> None:
+    """See that each row has its object, and that the Ledger knows of each object."""
+    there = pictures.restored()
+    made = {} if not rows_of(pictures.url, "SELECT to_regclass('public.new')")[0][0] else pictures.rows()
+    assert all(there[key] == f"picture {id}".encode() for id, key in made.items() if key is not None)
+    known = {
+        key.removeprefix(pictures.place.prefix).replace("{ext}", ext or "")
+        for key, ext, since in pictures.records("to_key", "extension", "since")
+        if since is not None
+    }
+    assert not {*there} - known
