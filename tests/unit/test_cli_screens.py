@@ -112,7 +112,8 @@ def test_a_plan_is_shown_whole():
 def test_a_plan_shows_where_objects_go():
     """Each object that a definition declares has a line: from where, to which key."""
     going = {"v": {"video": "url → videos/{id}{ext}", "meta": "an expression → meta/{id}.json"}}
-    shown = plan.plan(replace(PLAN, moving=going))
+    copy = PlannedStep(phase=Phase.BACKFILL, name="objects of v", title="objects of video_jobs ← multitalk_jobs")
+    shown = plan.plan(replace(PLAN, moving=going, steps=(copy, *PLAN.steps)))
     at = shown.index("Objects      video  url → videos/{id}{ext}")
     assert "             meta   an expression → meta/{id}.json" == shown[at + 1]
 
