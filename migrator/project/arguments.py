@@ -46,7 +46,7 @@ def declare(backfills: Sequence[Backfill], revision_params: Mapping[str, str], *
     found = {name: Declared(parameter=Parameter(name, KINDS[kind])) for name, kind in revision_params.items()}
     faults = []
     for backfill in backfills:
-        needed = {*_needed(backfill), *(name for name, one in backfill.parameters().items() if one.needed)}
+        needed = _needed(backfill)
         for name, parameter in backfill.parameters().items():
             known = found.get(name, Declared(parameter=parameter))
             if _facts(known.parameter) != _facts(parameter):
@@ -105,7 +105,8 @@ def _needed(backfill: Backfill) -> dict[str, set[str | None]]:
     switch = None if backfill.only_if is None else backfill.only_if.name
     columns = [one for one in backfill.expressions.values() if isinstance(one, Given)]
     found: dict[str, set[str | None]] = {}
-    for name in _inside(columns, backfill.parts(moving=False)):
+    said = [name for name, one in backfill.parameters().items() if one.needed]
+    for name in (*said, *_inside(columns, backfill.parts(moving=False))):
         found.setdefault(name, set()).add(switch)
     for one in backfill.moving:
         own = switch if one.only_if is None else one.only_if.name

@@ -88,6 +88,10 @@ class Walk(Stage):
             self._promise_zero(one.backfill, one.unaccounted, closes=one.closes)
         for source in counted.sources:
             self._promise_zero(f"source {source.source}", source.unaccounted, closes=source.closes)
+        for kind in counted.objects:
+            self._promise_zero(
+                f"{kind.name} of {kind.backfill}", kind.unaccounted, closes=not kind.unaccounted, what="object"
+            )
         wanted = self.story.after(self.rows)
         self._promise_fates("every planted row is where it belongs", counted.balances, wanted)
 
@@ -158,8 +162,8 @@ class Walk(Stage):
         claim = "rollback refuses to lose the application's rows, and counts them"
         self.promise(claim, kept=named, evidence=", ".join(lose) or "no row was named")
 
-    def _promise_zero(self, name: str, unaccounted: int, *, closes: bool) -> None:
-        claim = f"{name} accounts for every row"
+    def _promise_zero(self, name: str, unaccounted: int, *, closes: bool, what: str = "row") -> None:
+        claim = f"{name} accounts for every {what}"
         self.promise(claim, kept=closes, evidence=f"unaccounted {number(unaccounted)}")
 
     def _promise_fates(self, claim: str, found: Iterable[Balance], wanted: Mapping[tuple[str, str], int]) -> None:
