@@ -20,7 +20,7 @@ from migrator.cli.run import Run
 from migrator.engine import orphans as engine
 from migrator.engine.objects import Pool, Store
 from migrator.model.objects import Removal, Storage
-from migrator.model.step import Event, Phase
+from migrator.model.step import Event, Phase, Report
 from migrator.workflow import objects as objects_work
 from migrator.workflow import use_cases
 from migrator.workflow.desk import Desk, open_desk
@@ -677,7 +677,8 @@ class TestCopy:
             assert (code, told["error"]["id"]) == (5, "M295")
             run(shop.desk, to=Phase.EXPAND)
 
-    def test_a_copy_is_joined_and_every_object_is_copied_once(self, shop: Shop) -> None:
+    @pytest.mark.parametrize("begin", [objects_work.copy, use_cases.apply], ids=["a copy", "an apply"])
+    def test_it_is_joined_and_every_object_is_copied_once(self, begin: Callable[..., Report], shop: Shop) -> None:
         """Two processes share the work of one lease; the second ends when the first one does."""
         for number in range(10, 150):
             shop.place.put(f"old/{number}.jpg", b"picture")
@@ -691,13 +692,13 @@ class TestCopy:
             joined.append({word: count for step in report.steps for word, count in step.detail.items()})
 
         def listen(event: Event) -> None:
-            if event.kind == "step" and not threads:
+            if event.kind == "step" and "objects" in event.name and not threads:
                 threads.append(threading.Thread(target=join))
                 threads[0].start()
 
-        report = objects_work.copy(shop.desk, listen=listen)
+        report = begin(shop.desk, listen=listen)
         threads[0].join()
-        mine = {word: count for step in report.steps for word, count in step.detail.items()}
+        mine = {word: count for step in report.steps if "objects" in step.name for word, count in step.detail.items()}
         assert mine.get("copied", 0) + joined[0].get("copied", 0) == ROWS + 140, (mine, joined)
         assert sum(one.startswith("new/") for one in shop.there()) == ROWS + 140
 
