@@ -60,7 +60,6 @@ def _prepared(conn: Connection, desk: Desk) -> list[Prepared]:
 
 def _buckets(desk: Desk, prepared: list[Prepared]) -> set[str]:
     """Name the buckets that documents go to, as far as the definitions tell."""
-
     default = desk.project.storage().bucket or ""
     found = {
         constant(declared.bucket, default, desk.change.arguments)
