@@ -226,6 +226,21 @@ def try_again(conn: Connection, quarantined: str, params: Sequence[Any]) -> int:
     )
 
 
+def try_unheld_again(conn: Connection, change: str, backfill: str, id: int) -> int:
+    """Forget the bad outcomes of objects whose rows no quarantine holds, such as those that moved before, with others.
+
+    What is held waits for somebody to say that it is to be tried again. Says of how many; `id` is that of the backfill.
+    """
+    held = f"SELECT FROM migrator.quarantine AS q WHERE q.backfill = {id} AND q.source_key = o.source_key"
+    return execute(
+        conn,
+        f"UPDATE {TABLE} AS o SET outcome = NULL, detail = NULL, since = NULL, source_bucket = NULL,"
+        " target_bucket = NULL, extension = NULL WHERE o.change = %s AND o.backfill = %s AND o.kind = 'copy'"
+        f" AND o.outcome NOT IN ({GOOD}, {CONTESTED}) AND NOT EXISTS ({held})",
+        (change, backfill),
+    )
+
+
 def is_kept(conn: Connection) -> bool:
     """Tell whether the Ledger is new enough to know objects."""
     return value(conn, f"SELECT pg_catalog.to_regclass('{TABLE}') IS NOT NULL") is True

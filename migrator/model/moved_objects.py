@@ -33,6 +33,7 @@ OWN_EXTENSION: Final = r"[^/](\.[A-Za-z0-9]{1,10})"
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _FIELD: Final = re.compile(r"\{([^{}]*)\}")
 _SHOWN: Final = 40
+SOMEHOW: Final = "an expression"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +194,9 @@ def told(made: Expression) -> str:
             return str(value)
         case Given(parameter, _):
             return parameter.name
-        case Sql(text, _):
+        case Sql(text, places):
             plain = " ".join(text.split())
-            return plain if len(plain) <= _SHOWN else f"{plain[: _SHOWN - 1]}…"
+            return plain if len(plain) <= _SHOWN and not places else SOMEHOW
         case Defaulted(of, _, _) | Estimated(of, _) | Discarded(of, _, _) | Flagged(of, _, _):
             return told(of)
         case Rules(name=name):
@@ -226,7 +227,7 @@ def _others(declared: Mapping[str, Any], kind: type) -> list[Any]:
 
 
 def _placed(bucket: Expression | None, key: str) -> str:
-    return key if bucket is None else f"{told(bucket)}: {key}"
+    return key if bucket is None or told(bucket) == SOMEHOW else f"{told(bucket)}: {key}"
 
 
 def _bucket(given: str | Expression | Parameter | None) -> Expression | None:

@@ -142,6 +142,7 @@ class CopyObjects:
         with run.writing(conn):
             steps.begin(conn, run.lease, self.phase, self.name)
             self._release(conn, writing.recorded.id)
+            objects.try_unheld_again(conn, self.change.name, self.backfill.name, writing.recorded.id)
             if ranking is not None:
                 ranking.run(conn, whole=True)
         listing = Listing(

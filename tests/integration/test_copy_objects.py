@@ -361,6 +361,23 @@ class TestDefinitions:
         assert before == pictures.place.all()
         assert [] == pictures.records("id", table="former_object")
 
+    def test_wanted_later_a_missing_object_is_named_and_tried_again(self, pictures: Pictures) -> None:
+        """Its row keeps the key that it has, and is stale by that name until the object is there."""
+        pictures.params = {"copy_objects": False}
+        pictures.open()
+        assert State.VERIFIED is pictures.apply().state
+        old = pictures.rows()
+        pictures.params = {"copy_objects": True}
+        pictures.open()
+        gone = f"{pictures.place.prefix}old/2.png"
+        pictures.place.client.delete_object(Bucket=pictures.place.bucket, Key=gone)
+        (found,) = pictures.apply().comparisons
+        assert [("stale", "picture: object missing")] == [(one.kind, one.note) for one in found.rows]
+        assert {**NEW, 2: old[2]} == pictures.rows()
+        pictures.put(2)
+        assert State.VERIFIED is pictures.apply().state
+        assert NEW == pictures.rows()
+
     def test_keys_that_swap(self, pictures: Pictures) -> None:
         """Two rows whose keys change places are no conflict of the Ledger; the objects that are there are."""
         execute(pictures.url, "UPDATE old SET note = id::text")

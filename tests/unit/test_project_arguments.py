@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrator.model import Backfill, File, array, column, defaulted, missing, param, sql
+from migrator.model import Backfill, File, array, column, defaulted, missing, moved_object, param, sql
 from migrator.model import given as taken
 from migrator.model.errors import ConfigurationError
 from migrator.project.arguments import declare, resolve, wants
@@ -266,6 +267,17 @@ def test_a_backfill_left_out_needs_nothing() -> None:
     assert "a value is needed" in refused(optional, given={"wanted": True})
     assert wants(optional, resolved(optional, given={"wanted": True, "p": "x"}))
     assert "a value is needed" in refused(optional, needs(str))
+
+
+def test_objects_that_are_not_wanted_need_nothing() -> None:
+    """A bucket that is a parameter must be given once its objects are wanted: no other one is taken for it."""
+    picture = moved_object("a", to="{id}", to_bucket=param("p"), only_if=param("wanted", bool, default=False))
+    one = replace(backfill(), objects={"picture": picture})
+    assert {"wanted": False, "p": None} == resolved(one).scalars
+    assert "p: a value is needed" in refused(one, given={"wanted": True})
+    assert {"wanted": True, "p": "b"} == resolved(one, given={"wanted": True, "p": "b"}).scalars
+    always = replace(backfill(), objects={"picture": moved_object("a", to="{id}", bucket=param("p"))})
+    assert "p: a value is needed" in refused(always)
 
 
 def test_a_parameter_of_a_fragment_may_be_missing() -> None:
