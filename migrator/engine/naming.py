@@ -108,8 +108,8 @@ def of_ledger(conn: Connection, default: str) -> Iterator[Names]:
             where=table,
             told=False,
             rows=f"SELECT source_key, coalesce(source_bucket, nullif(from_bucket, ''), {here}), from_key, size"
-            f" FROM {table} UNION ALL SELECT source_key, coalesce(target_bucket, nullif(to_bucket, ''), {here}), {target},"
-            f" coalesce(made_size, size) FROM {table}",
+            f" FROM {table} UNION ALL SELECT source_key, coalesce(target_bucket, nullif(to_bucket, ''), {here}),"
+            f" {target}, coalesce(made_size, size) FROM {table}",
         )
     texts = (
         "SELECT NULL::text[], NULL::text, said.value, NULL::bigint FROM migrator.before_image,"

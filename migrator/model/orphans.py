@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from migrator.model.objects import Removal
+from migrator.model.step import Hazard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,7 @@ class Orphans:
     unmet_examples: tuple[Unmet, ...]
     elsewhere: int = 0
     unasked: Mapping[str, int] = field(default_factory=dict)
+    hazards: tuple[Hazard, ...] = ()
 
     @property
     def deletable(self) -> Amount:

@@ -26,6 +26,8 @@ from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
 
+from migrator.model.checked_objects import CheckedObjects, WrittenDocuments
+from migrator.model.orphans import Deletion, Orphans
 from migrator.model.step import Losses, Plan, Report, Waiting
 from migrator.model.verdict import Balance, Comparison, ObjectBalance, SourceBalance
 
@@ -36,6 +38,10 @@ _WORKED_OUT: Final[dict[type, tuple[str, ...]]] = {
     Comparison: ("proven",),
     Losses: ("rows", "sentence"),
     Waiting: ("sentence",),
+    Orphans: ("deletable",),
+    Deletion: ("done",),
+    CheckedObjects: ("proven",),
+    WrittenDocuments: ("proven",),
     ObjectBalance: ("unaccounted",),
 }
 

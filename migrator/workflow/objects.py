@@ -108,12 +108,12 @@ def verify(desk: Desk, *, show: int = 20, listen: Listen) -> tuple[CheckedObject
 
     Raises UsageError M287, and M252 to M262.
     """
-    moving(desk)
+    backfill = next((one for one in desk.change.backfills if one.moving), None) or moving(desk)[0]
     title = f"objects of {desk.change.name}"
     with desk.explained(f"looking at the {title}"), desk.database.connect() as conn:
         total = _good(conn, desk)
         with Store.open(desk.project.storage()) as store:
-            settings = object_copy(desk, moving(desk)[0]).settings
+            settings = object_copy(desk, backfill).settings
 
             def tell(kind: Any, count: int = 0, size: int = 0) -> None:
                 event = Event(kind=kind, phase=Phase.VERIFY, name=title, title=title, rows=count, total=total)

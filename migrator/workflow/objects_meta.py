@@ -6,7 +6,7 @@ from typing import Any
 
 from migrator.database.connect import Connection
 from migrator.engine.naming import constant
-from migrator.engine.objects import Store, try_writing
+from migrator.engine.objects import Store
 from migrator.engine.objects.documents import Documents
 from migrator.engine.prepare import Prepared, prepare
 from migrator.ledger.run import Listen, Run
@@ -39,7 +39,6 @@ def meta(desk: Desk, *, show: int = 20, listen: Listen) -> tuple[WrittenDocument
         prepared = _prepared(conn, desk)
         for bucket in sorted(_buckets(desk, prepared)):
             store.check(bucket)
-            try_writing(store, bucket)
         return tuple(made for one in prepared for made in _written(desk, run, conn, store, one, show))
 
 

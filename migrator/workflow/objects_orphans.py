@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ from migrator.model.backfill import Backfill
 from migrator.model.errors import RefusedError, UsageError
 from migrator.model.objects import ObjectName, Outcome, Removal, StoredObject
 from migrator.model.orphans import Amount, Deletion, Left, Orphans, Scope
-from migrator.model.step import Event, Phase
+from migrator.model.step import Event, Hazard, Phase
 from migrator.workflow import objects_manifest as manifests
 from migrator.workflow.desk import Desk
 from migrator.workflow.facts import facts_of, reading, refuse_archived, refuse_undoing
@@ -252,6 +252,7 @@ def _confirm(conn: Connection, store: Store, places: Sequence[Names], scopes: Se
 def _found(
     conn: Connection, desk: Desk, asked: Asked, scopes: Sequence[Scope], places: Sequence[Names], moment: datetime
 ) -> Orphans:
+    unasked, elsewhere = engine.unasked(conn, places), engine.elsewhere(conn, places, scopes)
     return Orphans(
         change=desk.change.name,
         database=desk.database.shown,
@@ -266,9 +267,25 @@ def _found(
         places=engine.counted(conn, places),
         unmet=engine.unmet_amount(conn),
         unmet_examples=tuple(engine.unmet_names(conn, places, asked.show)),
-        elsewhere=engine.elsewhere(conn, places, scopes),
-        unasked=engine.unasked(conn, places),
+        elsewhere=elsewhere,
+        unasked=unasked,
+        hazards=tuple(_hazards(unasked, elsewhere)),
     )
+
+
+def _hazards(unasked: Mapping[str, int], elsewhere: int) -> Iterator[Hazard]:
+    for where, count in unasked.items():
+        yield Hazard(
+            id="H185",
+            what=f"{count:,} rows of {where} cannot be asked which object they name; nothing may be deleted.",
+            cure="Mend these rows, or the expression that reads them.",
+        )
+    if elsewhere:
+        yield Hazard(
+            id="H186",
+            what=f"{elsewhere:,} names of rows lie elsewhere, and were not looked for.",
+            cure="Choose what is looked at: --prefix PREFIX",
+        )
 
 
 def _refuse_unasked(found: Orphans) -> None:

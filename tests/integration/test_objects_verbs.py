@@ -18,14 +18,25 @@ import pytest
 from migrator.cli import app
 from migrator.cli.run import Run
 from migrator.engine import orphans as engine
-from migrator.engine.objects import Store
+from migrator.engine.objects import Pool, Store
 from migrator.model.objects import Removal, Storage
 from migrator.model.step import Event, Phase
 from migrator.workflow import objects as objects_work
 from migrator.workflow import use_cases
 from migrator.workflow.desk import Desk, open_desk
 from tests.support.objects import Objects, Place, error
-from tests.support.projects import CHANGE, MOVE, definition, execute, make_project, make_source, rows_of, run, silent
+from tests.support.projects import (
+    CHANGE,
+    MOVE,
+    back,
+    definition,
+    execute,
+    make_project,
+    make_source,
+    rows_of,
+    run,
+    silent,
+)
 
 ROWS = 4
 GO_ON = "--continue"
@@ -116,17 +127,17 @@ def two_days_later(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Give a way to let things happen before requests of the store that a verb opens."""
-    hooks: list[tuple[str, Callable[..., object]]] = []
+    hooks: list[tuple[str, Callable[..., object]]] = []  # by the event of boto3
     real = Store.open
 
     def opened(storage: Storage, **more: Any) -> Store:
         store = real(storage, **more)
-        for operation, hook in hooks:
-            store.client.meta.events.register(f"before-send.s3.{operation}", hook)
+        for event, hook in hooks:
+            store.client.meta.events.register(event, hook)
         return store
 
     monkeypatch.setattr(Store, "open", opened)
-    return lambda operation, hook: hooks.append((operation, hook))
+    return lambda operation, hook, when="before-send": hooks.append((f"{when}.s3.{operation}", hook))
 
 
 def target(shop: Shop, *keys: str) -> None:
@@ -741,3 +752,188 @@ class TestAfterApply:
         code, told = shop.json("orphans", capsys=capsys)
         assert (code, told["unmet"]) == (4, {"objects": 1, "bytes": 9})
         assert told["unmet_examples"][0]["bytes"] == 9
+
+
+@pytest.fixture
+def documented(tmp_path: Path, database: str, place: Place) -> Shop:
+    """Build four rows, each with a document beside it, moved already."""
+    make_source(database, rows=[(n, f"note {n}") for n in range(ROWS)])
+    shop = open_shop(tmp_path, database, place, **documents(place))
+    use_cases.apply(shop.desk, listen=silent)
+    return shop
+
+
+def documents(place: Place, to: str = "meta/{id}.json", content: str = "jsonb_build_object('note', note)") -> Any:
+    """Declare a document for each row, and no object."""
+    made = f"{{'meta': document({place.prefix + to!r}, sql({content!r}))}}"
+    return {"documents": made, "objects": "{'picture': moved_object(constant(None), to='none/{id}')}"}
+
+
+class TestMeta:
+    """Documents beside rows."""
+
+    def test_a_document_is_written_for_each_row_and_rollback_removes_it(
+        self, documented: Shop, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """There, a second time nothing, and back: what stood there before is what stands there then."""
+        shop = documented
+        shop.place.put("meta/keep.json", b"of somebody else")
+        before = shop.place.all()
+        for _ in range(2):
+            code, told = shop.json("meta", capsys=capsys)
+            assert (code, told["documents"][0]["outcomes"]) == (0, {"written": ROWS})
+            assert json.loads(shop.place.all()["meta/2.json"]) == {"note": "note 2"}
+            assert shop.place.get("meta/2.json")["ContentType"] == "application/json"
+            code, told = shop.json("meta", capsys=capsys)
+            assert (code, told["documents"][0]["outcomes"]) == (0, {"written before": ROWS})
+            assert use_cases.verify(shop.desk, listen=silent).proven
+            assert shop.json("verify", capsys=capsys)[1]["objects"][0]["looked_at"] == ROWS
+            back(shop.desk)
+            assert shop.place.all() == before
+            use_cases.apply(shop.desk, listen=silent)
+
+    def test_only_rows_that_moved_have_one(self, shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """Rows that are left behind, or wait in quarantine, have none."""
+        shop.place.client.delete_object(Bucket=shop.place.bucket, Key=f"{shop.place.prefix}old/3.jpg")
+        shop = open_shop(
+            shop.directory,
+            shop.url,
+            shop.place,
+            documents=documents(shop.place)["documents"],
+            skip="{'odd': sql('id = 1')}",
+        )
+        use_cases.apply(shop.desk, listen=silent)
+        assert shop.json("meta", capsys=capsys)[0] == 0
+        assert {one for one in shop.there() if one.startswith("meta/")} == {"meta/0.json", "meta/2.json"}
+
+    def test_what_a_row_says_by_now_is_written_anew(self, documented: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """Of another content, or to another key: what we wrote before is not left behind."""
+        shop = documented
+        assert shop.json("meta", capsys=capsys)[0] == 0
+        execute(shop.url, "UPDATE old SET note = 'another' WHERE id = 2")
+        use_cases.apply(shop.desk, listen=silent)
+        _, told = shop.json("meta", capsys=capsys)
+        assert told["documents"][0]["outcomes"] == {"written before": ROWS - 1, "written anew": 1}
+        assert json.loads(shop.place.all()["meta/2.json"]) == {"note": "another"}
+        shop = open_shop(shop.directory, shop.url, shop.place, **documents(shop.place, to="about/{id}.json"))
+        assert shop.json("meta", capsys=capsys)[0] == 0
+        assert shop.there() == {f"about/{n}.json" for n in range(ROWS)}
+        back(shop.desk)
+        assert shop.there() == set()
+
+    def test_nothing_is_written_over(self, documented: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """Another object at the key stays, also after rollback; one with the same content is taken as it is."""
+        shop = documented
+        shop.place.put("meta/1.json", b"of somebody else")
+        shop.place.put("meta/2.json", b'{"note": "note 2"}')
+        code, told = shop.json("meta", capsys=capsys)
+        assert code == 4
+        assert told["documents"][0]["outcomes"] == {
+            "written": 2,
+            "another object holds this key": 1,
+            "there already": 1,
+        }
+        (example,) = told["documents"][0]["examples"]
+        assert (example["row"], example["why"]) == (["1"], "another object holds this key")
+        back(shop.desk)
+        assert shop.place.all() == {"meta/1.json": b"of somebody else", "meta/2.json": b'{"note": "note 2"}'}
+
+    def test_a_document_that_somebody_changed_stays(self, documented: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """It is not ours any more: neither written anew nor removed."""
+        shop = documented
+        assert shop.json("meta", capsys=capsys)[0] == 0
+        shop.place.put("meta/1.json", b"changed by hand")
+        execute(shop.url, "UPDATE old SET note = 'another' WHERE id = 1")
+        use_cases.apply(shop.desk, listen=silent)
+        code, told = shop.json("meta", capsys=capsys)
+        assert (code, told["documents"][0]["outcomes"]["no longer ours"]) == (4, 1)
+        back(shop.desk)
+        assert shop.place.all() == {"meta/1.json": b"changed by hand"}
+
+    def test_two_rows_that_want_one_key(self, documented: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """The first has it; the other one is told."""
+        shop = documented
+        execute(shop.url, "ALTER TABLE old ADD half int GENERATED ALWAYS AS (id / 2) STORED")
+        parts = documents(shop.place, "meta/{half}.json", "jsonb_build_object('id', id)")
+        shop = open_shop(shop.directory, shop.url, shop.place, left_behind="{'half': 'no'}", **parts)
+        for expected in ("written", "written before"):
+            code, told = shop.json("meta", capsys=capsys)
+            assert (code, told["documents"][0]["outcomes"]) == (4, {expected: 2, "another row has this key": 2})
+        assert {one: json.loads(said) for one, said in shop.place.all().items()} == {
+            "meta/0.json": {"id": 0},
+            "meta/1.json": {"id": 2},
+        }
+
+    @pytest.mark.parametrize("at", ["after the first", "before the ledger knows"])
+    def test_what_is_interrupted_goes_on_and_nothing_is_left_by_rollback(
+        self, documented: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], at: str
+    ) -> None:
+        """Half of the documents are there; the next run writes the others, and rollback removes every one."""
+        shop = documented
+
+        def stop(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        for going_on in (True, False):
+            with monkeypatch.context() as patch:
+                if at == "after the first":
+                    count = itertools.count(1)
+                    real = Pool.write
+
+                    def some(pool: Pool, tasks: Any, real: Any = real, count: Any = count) -> Any:
+                        for done in real(pool, tasks):
+                            yield done
+                            if next(count) == 2:
+                                raise KeyboardInterrupt
+
+                    patch.setattr(Pool, "write", some)
+                else:
+                    patch.setattr("migrator.ledger.objects.note_outcomes", stop)
+                code, _, err = shop.cli("meta", capsys=capsys)
+            assert code == 130
+            assert "Go on with: migrator objects meta moving" in err
+            assert shop.there()
+            if going_on:
+                code, told = shop.json("meta", capsys=capsys)
+                assert (code, set(told["documents"][0]["outcomes"])) == (0, {"written"})
+                assert len(shop.there()) == ROWS
+            back(shop.desk)
+            assert shop.there() == set()
+            use_cases.apply(shop.desk, listen=silent)
+
+    def test_a_store_that_writes_over_objects_is_refused(
+        self, documented: Shop, meanwhile: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """It is tried with the first document, at a key where nothing is; rollback removes that."""
+
+        def careless(request: Any, **_: object) -> None:
+            del request.headers["If-None-Match"]
+
+        meanwhile("PutObject", careless, "before-sign")
+        code, told = documented.json("meta", capsys=capsys)
+        assert (code, told["error"]["id"]) == (5, "M264")
+        assert len(documented.there()) == 1
+        back(documented.desk)
+        assert documented.there() == set()
+
+    def test_sql_that_raises_is_told(self, documented: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """With the backfill, and what to do."""
+        parts = documents(documented.place, content="(1 / id)::text")
+        shop = open_shop(documented.directory, documented.url, documented.place, **parts)
+        code, told = shop.json("meta", capsys=capsys)
+        assert (code, told["error"]["id"]) == (2, "M288")
+
+    def test_before_any_row_moved(
+        self, tmp_path: Path, database: str, place: Place, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """There is nothing to write a document for."""
+        make_source(database, rows=[(1, "one")])
+        shop = open_shop(tmp_path, database, place, **documents(place))
+        assert shop.json("meta", capsys=capsys)[1]["error"]["id"] == "M407"
+        run(shop.desk, to=Phase.EXPAND)
+        assert shop.json("meta", capsys=capsys)[1]["error"]["id"] == "M296"
+
+    def test_where_none_is_declared(self, shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """It is said so."""
+        code, told = shop.json("meta", capsys=capsys)
+        assert (code, told["error"]["id"]) == (2, "M287")

@@ -18,7 +18,11 @@ from typer.testing import CliRunner
 from migrator import __version__
 from migrator.cli.app import VERBS, build, real, run
 
-GROUPS = {"quarantine": ("list", "show", "retry", "dismiss"), "ledger": ("install", "remove")}
+GROUPS = {
+    "objects": ("plan", "copy", "verify", "orphans", "meta"),
+    "quarantine": ("list", "show", "retry", "dismiss"),
+    "ledger": ("install", "remove"),
+}
 COMMANDS = [
     *([verb] for verb in VERBS if verb not in GROUPS),
     *([group, verb] for group, verbs in GROUPS.items() for verb in verbs),

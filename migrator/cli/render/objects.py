@@ -65,12 +65,8 @@ def _unmet(given: Orphans, width: int) -> list[str]:
 def _remarks(given: Orphans, width: int) -> Iterator[str]:
     if not given.orphans.objects and not given.unmet.objects:
         yield "✓ Every object has a row, and every row its object."
-    for where, count in given.unasked.items():
-        told = f"! H185 {rows(count)} of {where} cannot be asked which object they name; nothing may be deleted."
-        yield from fold(told, width, rest="  ")
-    if given.elsewhere:
-        told = f"! H186 {number(given.elsewhere)} names of rows lie elsewhere, and were not looked for: --prefix"
-        yield from fold(f"{told} chooses what is looked at.", width, rest="  ")
+    for one in given.hazards:
+        yield from fold(f"! {one.id} {one.what} {one.cure}", width, rest="  ")
 
 
 def deletion(given: Deletion, *, width: int = WIDTH) -> list[str]:

@@ -9,7 +9,7 @@ from migrator.engine.objects.look import look
 from migrator.engine.objects.pool import Pool
 from migrator.engine.objects.remove import remove
 from migrator.engine.objects.store import Store
-from migrator.engine.objects.trial import end_trial, trial_name, try_conditions, try_writing
+from migrator.engine.objects.trial import end_trial, trial_name, try_conditions
 
 __all__ = [
     "Pool",
@@ -22,5 +22,4 @@ __all__ = [
     "remove",
     "trial_name",
     "try_conditions",
-    "try_writing",
 ]

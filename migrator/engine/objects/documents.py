@@ -18,9 +18,11 @@ from migrator.database.failures import SqlError
 from migrator.database.session import rows
 from migrator.engine.isolate import is_row_fault
 from migrator.engine.objects.failures import RefusalError
+from migrator.engine.objects.going import Going
 from migrator.engine.objects.look import look
 from migrator.engine.objects.pool import Pool
 from migrator.engine.objects.store import Store
+from migrator.engine.objects.write import refuse_careless, write_where_free
 from migrator.engine.projection.projection import Projection
 from migrator.engine.ranges import Key, Keyset
 from migrator.ledger import documents as ledger
@@ -79,6 +81,7 @@ class Documents:
     show: int = 20
     tell: Callable[[int, int], None] = lambda _documents, _bytes: None
     counts: dict[str, _Counts] = field(default_factory=dict)
+    tried: list[bool] = field(default_factory=list)  # whether the store keeps the conditions, once that is known
 
     @property
     def name(self) -> str:
@@ -198,7 +201,7 @@ class Documents:
         tasks = []
         for one in todo:
             if one.place in ids:
-                tasks.append(replace(one.task, since=one.task.since or since, reference=one))
+                tasks.append(replace(one.task, reference=one))
             else:
                 self._count(one, CONTESTED, str(one.task.target))
         with self.run.writing(conn, endless=True):
@@ -212,8 +215,15 @@ class Documents:
     def _put(self, tasks: Sequence[WriteTask]) -> tuple[list[Copied], MigratorError | None]:
         """Write them; what is done is told of also where the world ends it."""
         done: list[Copied] = []
+        left = list(tasks)
         try:
-            for one in Pool(self.store, self.settings).write(tasks):
+            while left and not self.tried:
+                task = left.pop(0)
+                done.append(write_where_free(self.store, task, Going()))
+                if done[-1].outcome is Outcome.COPIED:
+                    refuse_careless(self.store, task)
+                    self.tried.append(True)
+            for one in Pool(self.store, self.settings).write(left):
                 done.append(one)  # noqa: PERF402 -- what was done before an error counts
         except MigratorError as error:
             return done, error

@@ -48,27 +48,6 @@ def end_trial(store: Store, bucket: str, name: str) -> None:
                 remove(store, left)
 
 
-def try_writing(store: Store, bucket: str) -> None:
-    """Try with an object of our own, which is removed again, whether the store refuses to write over one.
-
-    Raises RefusedError M264 where it does not, and M252 to M262.
-    """
-    name = ObjectName(bucket, f"~migrator/{uuid4()}/document")
-    try:
-        for attempt in range(2):
-            store.call("put_object", Bucket=bucket, Key=name.key, Body=b"migrator", IfNoneMatch="*")
-            if attempt:
-                raise _unkept(store, "to write over an object")
-    except RefusalError as refusal:
-        if refusal.status != PRECONDITION:
-            raise unexplained(refusal) from None
-    finally:
-        with suppress(RefusalError):
-            left = look(store, name)
-            if left is not None:
-                remove(store, left)
-
-
 def _must_refuse(store: Store, what: str, target: dict[str, str], source: dict[str, str], etag: str) -> None:
     """Ask for what must be refused."""
     try:
@@ -77,10 +56,11 @@ def _must_refuse(store: Store, what: str, target: dict[str, str], source: dict[s
         if refusal.status == PRECONDITION:
             return
         raise
-    raise _unkept(store, what)
+    raise unkept(store, what)
 
 
-def _unkept(store: Store, what: str) -> RefusedError:
+def unkept(store: Store, what: str) -> RefusedError:
+    """Say that the store does what it was told to refuse."""
     where = store.storage.endpoint or "Amazon S3"
     return RefusedError(
         "M264",

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import random
 from datetime import datetime
+from typing import Any
 
 from migrator.engine.objects import failures
 from migrator.engine.objects.copy import CONFLICTS, outcome_of
@@ -14,6 +15,7 @@ from migrator.engine.objects.going import Going
 from migrator.engine.objects.look import bare, look
 from migrator.engine.objects.same import sha256
 from migrator.engine.objects.store import Store
+from migrator.engine.objects.trial import unkept
 from migrator.model.documents import WriteTask
 from migrator.model.objects import Copied, CopyTask, Evidence, Outcome, StoredObject
 
@@ -32,19 +34,47 @@ def write(store: Store, task: WriteTask, going: Going) -> Copied:
     raise AssertionError
 
 
+def write_where_free(store: Store, task: WriteTask, going: Going) -> Copied:
+    """Write a document only where nothing is seen: until it is known that the store keeps conditions."""
+    try:
+        if task.target.fault is None and look(store, task.target) is not None:
+            return _in_the_way(store, task, going, ours_since=task.since)
+    except RefusalError as refusal:
+        return _ended(task, outcome_of(refusal), refusal.why)
+    return write(store, task, going)
+
+
+def refuse_careless(store: Store, task: WriteTask) -> None:
+    """Try to write a document that was just written once more, which the store must refuse.
+
+    Raises RefusedError M264 where it does not, and M252 to M262.
+    """
+    try:
+        _put(store, task)
+    except RefusalError as refusal:
+        if refusal.status != failures.PRECONDITION:
+            raise failures.unexplained(refusal) from None
+        return
+    raise unkept(store, "to write over an object")
+
+
+def _put(store: Store, task: WriteTask) -> dict[str, Any]:
+    return store.call(
+        "put_object",
+        Bucket=task.target.bucket,
+        Key=task.target.key,
+        Body=task.content,
+        ContentType=task.content_type,
+        ContentMD5=base64.b64encode(bytes.fromhex(task.digest)).decode(),
+        IfNoneMatch="*",
+    )
+
+
 def _written(store: Store, task: WriteTask, going: Going) -> Copied:
     going.take(len(task.content))
     before = store.clock
     try:
-        answer = store.call(
-            "put_object",
-            Bucket=task.target.bucket,
-            Key=task.target.key,
-            Body=task.content,
-            ContentType=task.content_type,
-            ContentMD5=base64.b64encode(bytes.fromhex(task.digest)).decode(),
-            IfNoneMatch="*",
-        )
+        answer = _put(store, task)
     except RefusalError as refusal:
         if refusal.status != failures.PRECONDITION:
             raise
