@@ -30,7 +30,7 @@ LONGEST: Final = 1_100  # bytes of a declared key that an index holds; a longer 
 _EXT: Final = literal(PLACE)
 _RECORD: Final = (
     "id, from_bucket, from_key, to_bucket, to_key, source_bucket, target_bucket, extension, size, etag, content_type,"
-    " since, outcome, made_etag, made_version, made_size"
+    " since, outcome, made_etag, made_version, made_size, at"
 )
 
 
@@ -54,6 +54,7 @@ class Record:
     made_etag: str | None
     made_version: str | None
     made_size: int | None
+    at: datetime | None
 
     @property
     def target(self) -> ObjectName:
@@ -115,8 +116,8 @@ def claimed(conn: Connection, ids: Sequence[int]) -> list[Record]:
     return _records(found)
 
 
-def note_looks(conn: Connection, run: int, found: Iterable[Noted]) -> Counter[str]:
-    """Write down what was found at the sources; gives how many records have which outcome by that.
+def note_looks(conn: Connection, run: int, found: Iterable[Noted]) -> tuple[Counter[str], datetime | None]:
+    """Write down what was found at the sources; gives how many records have which outcome by that, and its moment.
 
     Of two records for one target the first has it: who is known to have it already, else by id.
     """
@@ -144,10 +145,10 @@ def note_looks(conn: Connection, run: int, found: Iterable[Noted]) -> Counter[st
         " extension = j.extension, size = j.size, etag = j.etag, content_type = j.content_type,"
         " since = CASE WHEN j.contested THEN NULL ELSE j.since END,"
         f" outcome = CASE WHEN j.contested THEN {CONTESTED} ELSE j.outcome END, detail = j.detail, run = {run},"
-        " at = now() FROM judged AS j WHERE o.id = j.id RETURNING o.outcome",
+        " at = now() FROM judged AS j WHERE o.id = j.id RETURNING o.outcome, o.at",
         (json.dumps(noted),),
     )
-    return Counter(str(outcome) for (outcome,) in done if outcome is not None)
+    return Counter(str(outcome) for outcome, _ in done if outcome is not None), next((at for _, at in done), None)
 
 
 def note_outcomes(conn: Connection, run: int, done: Mapping[int, Copied]) -> None:
