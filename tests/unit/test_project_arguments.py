@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrator.model import Backfill, File, array, column, defaulted, missing, param, sql
+from migrator.model import Backfill, File, array, column, defaulted, missing, moved_object, param, sql
 from migrator.model import given as taken
 from migrator.model.errors import ConfigurationError
 from migrator.project.arguments import declare, resolve, wants
@@ -285,6 +285,17 @@ def test_a_parameter_of_a_fragment_is_needed_where_it_says_so() -> None:
     said = refused(optional, given={"wanted": True})
     assert "p: a value is needed and none is given. Set p = '2026-02-01' in params" in said
     assert wants(optional, resolved(optional, given={"wanted": True, "p": "2026-02-01"}))
+
+
+def test_objects_that_are_not_wanted_need_nothing() -> None:
+    """A bucket that is a parameter must be given once its objects are wanted: no other one is taken for it."""
+    picture = moved_object("a", to="{id}", to_bucket=param("p"), only_if=param("wanted", bool, default=False))
+    one = replace(backfill(), objects={"picture": picture})
+    assert {"wanted": False, "p": None} == resolved(one).scalars
+    assert "p: a value is needed" in refused(one, given={"wanted": True})
+    assert {"wanted": True, "p": "b"} == resolved(one, given={"wanted": True, "p": "b"}).scalars
+    always = replace(backfill(), objects={"picture": moved_object("a", to="{id}", bucket=param("p"))})
+    assert "p: a value is needed" in refused(always)
 
 
 def test_a_parameter_of_a_fragment_may_be_missing() -> None:
