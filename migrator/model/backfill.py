@@ -235,12 +235,15 @@ class Backfill:
         """The objects and documents that it declares."""
         return (*self.objects.values(), *self.documents.values())
 
-    def parts(self) -> tuple[Any, ...]:
-        """List every expression and predicate of the definition, with all that is inside them."""
+    def parts(self, *, moving: bool = True) -> tuple[Any, ...]:
+        """List every expression and predicate of the definition, with all that is inside them.
+
+        Without `moving` those of objects and documents are left out.
+        """
         tops: list[Any] = [*self.expressions.values(), *self.skip.values(), *self.quarantine.values()]
         tops += [] if self.cohort is None else [self.cohort]
         tops += [*self.folds.values(), *(self.group.parts() if isinstance(self.group, Grouped | Paired) else ())]
-        tops += [part for one in self.moving for part in one.parts()]
+        tops += [part for one in self.moving for part in one.parts()] if moving else []
         return tuple(part for top in tops for part in walk(top))
 
     def parameters(self, *, pacing: bool = True) -> dict[str, Parameter]:

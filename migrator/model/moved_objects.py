@@ -33,6 +33,7 @@ OWN_EXTENSION: Final = r"[^/](\.[A-Za-z0-9]{1,10})"
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _FIELD: Final = re.compile(r"\{([^{}]*)\}")
 _SHOWN: Final = 40
+SOMEHOW: Final = "an expression"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,11 @@ class MovedObject:
     def template(self) -> Template:
         """The key to which it goes."""
         return Template.parse(self.to)
+
+    @property
+    def bucket_of_rows(self) -> bool:
+        """Whether each row says itself in which bucket it is."""
+        return not isinstance(self.bucket, Constant | Given | None)
 
     def parts(self) -> tuple[Expression, ...]:
         """List the expressions in it."""
@@ -193,8 +199,8 @@ def told(made: Expression) -> str:
             return str(value)
         case Given(parameter, _):
             return parameter.name
-        case Sql(text, _):
-            plain = " ".join(text.split())
+        case Sql(text, places):
+            plain = SOMEHOW if places else " ".join(text.split())
             return plain if len(plain) <= _SHOWN else f"{plain[: _SHOWN - 1]}…"
         case Defaulted(of, _, _) | Estimated(of, _) | Discarded(of, _, _) | Flagged(of, _, _):
             return told(of)
@@ -226,7 +232,8 @@ def _others(declared: Mapping[str, Any], kind: type) -> list[Any]:
 
 
 def _placed(bucket: Expression | None, key: str) -> str:
-    return key if bucket is None else f"{told(bucket)}: {key}"
+    said = "" if bucket is None else told(bucket)
+    return f"{said}: {key}" if said and said != SOMEHOW and not said.endswith("…") else key
 
 
 def _bucket(given: str | Expression | Parameter | None) -> Expression | None:

@@ -11,9 +11,9 @@ from typing import Any, Final, cast
 
 from migrator.model.backfill import Backfill
 from migrator.model.errors import ConfigurationError
-from migrator.model.expressions import Defaulted, Given, Missing, Sql, children
+from migrator.model.expressions import Defaulted, Given, Missing, Sql, children, walk
 from migrator.model.names import Relation
-from migrator.model.parameters import Arguments, File, Parameter, Scalar, Table
+from migrator.model.parameters import Arguments, File, Parameter, Pattern, Scalar, Table
 from migrator.model.parameters import Mapping as Content
 from migrator.project.faults import Fault, did_you_mean, raise_all, shown
 from migrator.project.mapping import read_mapping
@@ -22,6 +22,7 @@ KINDS: Final[dict[str, type]] = {"str": str, "int": int, "float": float, "bool":
 WORDS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 EXAMPLES: Final = {
     str: '"text"', int: "10", float: "0.5", bool: "true", File: '"users.csv"', Table: '"auth.users"',
+    Pattern: '"^test-[0-9]+$"',
 }  # fmt: skip
 
 
@@ -45,18 +46,18 @@ def declare(backfills: Sequence[Backfill], revision_params: Mapping[str, str], *
     found = {name: Declared(parameter=Parameter(name, KINDS[kind])) for name, kind in revision_params.items()}
     faults = []
     for backfill in backfills:
-        needed = set(_needed(backfill))
+        needed = _needed(backfill)
         for name, parameter in backfill.parameters().items():
             known = found.get(name, Declared(parameter=parameter))
             if _facts(known.parameter) != _facts(parameter):
                 other = f"{_said(known.parameter)} elsewhere"
                 what = f"it is {_said(parameter)} in {backfill.path}, but {other}."
                 faults.append(Fault(where=name, what=what, cure="Declare it once and share it."))
-            only = {backfill.only_if.name} if backfill.only_if and name in needed else set()
+            switches: set[str | None] = needed.get(name, set())
             found[name] = Declared(
                 parameter=parameter,
-                needed=known.needed or (name in needed and not only),
-                needed_if=known.needed_if | only,
+                needed=known.needed or None in switches,
+                needed_if=known.needed_if | {one for one in switches if one is not None},
             )
     raise_all("M106", f"parameters of {change}", faults)
     return found
@@ -99,15 +100,26 @@ def wants(backfill: Backfill, given: Arguments) -> bool:
     return backfill.only_if is None or given.scalars.get(backfill.only_if.name) is True
 
 
-def _needed(backfill: Backfill) -> Iterator[str]:
-    """Name the parameters without which a value would silently be NULL."""
-    tops = [one for one in backfill.expressions.values() if isinstance(one, Given)]
-    inner = [
-        child
-        for part in backfill.parts()
-        for child in children(part)
-        if isinstance(child, Given) and not _optional(part, child)
-    ]
+def _needed(backfill: Backfill) -> dict[str, set[str | None]]:
+    """Name the parameters without which a value would silently be NULL, each with what switches that on, or None."""
+    switch = None if backfill.only_if is None else backfill.only_if.name
+    columns = [one for one in backfill.expressions.values() if isinstance(one, Given)]
+    found: dict[str, set[str | None]] = {}
+    said = [name for name, one in backfill.parameters().items() if one.needed]
+    for name in (*said, *_inside(columns, backfill.parts(moving=False))):
+        found.setdefault(name, set()).add(switch)
+    for one in backfill.moving:
+        own = switch if one.only_if is None else one.only_if.name
+        given = [part for part in one.parts() if isinstance(part, Given)]
+        for name in _inside(given, [inner for part in one.parts() for inner in walk(part)]):
+            found.setdefault(name, set()).add(own)
+    return found
+
+
+def _inside(tops: Sequence[Given], parts: Sequence[Any]) -> Iterator[str]:
+    inner = (
+        child for part in parts for child in children(part) if isinstance(child, Given) and not _optional(part, child)
+    )
     return (one.parameter.name for one in (*tops, *inner))
 
 
@@ -137,7 +149,8 @@ def _value(declared: Declared, value: Any, base: Path, *, spoken: bool) -> Conte
     if value is None:
         if not declared.needed or declared.parameter.default is not None:
             return None
-        cure = f"Set {name} = {EXAMPLES[kind]} in params, or give --param {name}=…"
+        example = shown(declared.parameter.example) if declared.parameter.example else EXAMPLES[kind]
+        cure = f"Set {name} = {example} in params, or give --param {name}=…"
         return [Fault(where=name, what="a value is needed and none is given.", cure=cure)]
     text = value if isinstance(value, str) else ""
     if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
@@ -146,11 +159,12 @@ def _value(declared: Declared, value: Any, base: Path, *, spoken: bool) -> Conte
         return _file(name, value, base)
     if kind is Table:
         return _table(name, value)
+    kind = str if kind is Pattern else kind
     made = _spoken(kind, text) if spoken and isinstance(value, str) else _typed(kind, value)
     if made is None:
         what = f"{shown(value)} is no {kind.__name__}."
         return [Fault(where=name, what=what, cure=f"Write for example {EXAMPLES[kind]}.")]
-    if declared.parameter.fits and not re.fullmatch(declared.parameter.fits, text):
+    if declared.parameter.fits and not re.fullmatch(declared.parameter.fits, str(made)):
         what = f"{shown(value)} does not fit."
         return [Fault(where=name, what=what, cure=f'Write for example "{declared.parameter.example}".')]
     return made

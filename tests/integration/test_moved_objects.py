@@ -491,30 +491,32 @@ def test_fields_are_the_values_that_the_target_row_gets(database: str, tmp_path:
 
 
 def test_rows_that_compete_or_point_are_foretold_as_if_their_objects_were_there(database: str, tmp_path: Path) -> None:
-    """The first of two rows with one key has it; a row that points at one with a bad object points at nothing."""
+    """The first of two rows with one value has it, unless its object can have no name; others may point at it."""
     execute(
         database,
-        "CREATE TABLE old (id bigint PRIMARY KEY, job text, url text); INSERT INTO old VALUES (1, 'j', 'a/1'),"
-        " (2, 'j', 'a/2'), (3, 'k', 'a/3')",
+        "CREATE TABLE old (id bigint PRIMARY KEY, job text, url text, mail text);"
+        " INSERT INTO old VALUES (1, 'j', 'a/1', 'a'), (2, 'j', 'a/2', 'b'), (3, 'k', 'a/3', 'c'),"
+        " (4, NULL, 'a/4', 'd'), (5, 'm', 'a/5', 'd')",
     )
     backfills = {
         MOVE: definition(
-            {**COLUMNS, "s3_key": "object_key('picture')"},
+            {**COLUMNS, "s3_key": "object_key('picture')", "mail": "column('mail')"},
             objects="{'picture': moved_object('url', to='{job_id}.jpg')}",
         ),
         "seen_from_old": definition({"id": "column('id')"}, target="'seen'"),
     }
-    ddl = "CREATE TABLE new (id bigint PRIMARY KEY, job_id text, s3_key text UNIQUE);"
+    ddl = "CREATE TABLE new (id bigint PRIMARY KEY, job_id text, s3_key text UNIQUE, mail text UNIQUE);"
     ddl += "CREATE TABLE seen (id bigint PRIMARY KEY REFERENCES new)"
     desk = make_project(tmp_path, database, ddl_up=ddl, ddl_down="DROP TABLE seen, new", backfills=backfills)
     contested, nothing = "s3_key: another row holds this value", "id: no such row in new"
-    assert {("moved", ""): 2, ("quarantined", contested): 1} == terms(desk, planned=True)
-    assert {("moved", ""): 2, ("quarantined", nothing): 1} == terms(desk, "seen_from_old", planned=True)
+    unnamed = ("quarantined", "picture: no object can have this name")
+    assert {("moved", ""): 3, ("quarantined", contested): 1, unnamed: 1} == terms(desk, planned=True)
+    assert {("moved", ""): 3, ("quarantined", nothing): 2} == terms(desk, "seen_from_old", planned=True)
     moving = Rows(desk).ready()
     moving.record(Outcome.CONTESTED.value)
-    fate = ("pending", "to be quarantined: picture: another row has this key")
-    assert {fate: 3} == terms(desk, planned=True)
-    assert {("quarantined", nothing): 3} == terms(desk, "seen_from_old", planned=True)
+    told = {f"picture: {Outcome.CONTESTED.value}": 4, unnamed[1]: 1}
+    assert {("pending", f"to be quarantined: {why}"): n for why, n in told.items()} == terms(desk, planned=True)
+    assert {("quarantined", nothing): 5} == terms(desk, "seen_from_old", planned=True)
 
 
 def test_what_was_handed_over_keeps_its_key_and_its_object(database: str, tmp_path: Path) -> None:

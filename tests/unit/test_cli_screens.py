@@ -109,6 +109,15 @@ def test_a_plan_is_shown_whole():
     assert text(plan.plan(PLAN)) == dedent(expected)
 
 
+def test_a_plan_shows_where_objects_go():
+    """Each object that a definition declares has a line: from where, to which key."""
+    going = {"v": {"video": "url → videos/{id}{ext}", "meta": "an expression → meta/{id}.json"}}
+    copy = PlannedStep(phase=Phase.BACKFILL, name="objects of v", title="objects of video_jobs ← multitalk_jobs")
+    shown = plan.plan(replace(PLAN, moving=going, steps=(copy, *PLAN.steps)))
+    at = shown.index("Objects      video  url → videos/{id}{ext}")
+    assert "             meta   an expression → meta/{id}.json" == shown[at + 1]
+
+
 def test_a_plan_shows_the_sql_of_each_step():
     """With --sql the statements stand under the title of their step."""
     shown = text(plan.plan(PLAN, sql=True))

@@ -114,8 +114,10 @@ def test_a_text_for_a_bucket_is_its_name_and_for_a_source_a_column() -> None:
     assert (column("url"), constant("here")) == (one.source, one.bucket)
     assert "here: url → archive: {id}" == one.sentence
     assert "job_id → meta/{id}.json" == document("meta/{id}.json", "job_id").sentence
-    long = flagged(sql(f"split_part({'x' * 60}, '/', 2)"), when=sql("true"), reason="why")
-    assert moved_object(long, to="{id}").sentence == f"split_part({'x' * 28}… → {{id}}"
+    short = flagged(sql("lower( url )"), when=sql("true"), reason="why")
+    assert "lower( url ) → {id}" == moved_object(short, to="{id}").sentence
+    long = moved_object(sql("{a}", a=sql("x" * 60)), to="{id}", bucket=sql(f"lower({'b' * 60})"))
+    assert "an expression → {id}" == long.sentence
 
 
 def test_objects_are_wanted_always_or_where_their_parameter_is_true() -> None:

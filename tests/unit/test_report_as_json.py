@@ -50,7 +50,7 @@ def test_the_keys_of_a_plan_are_stable():
     """A Plan keeps its keys: whoever reads them by machine relies on them."""
     assert set(as_json(PLAN)) == {
         "change", "title", "guide", "database", "server", "state", "steps", "balances", "sources", "hazards",
-        "missing", "left_behind", "unread", "reads", "undo", "notes", "bytes_needed", "dry_run", "pending",
+        "missing", "left_behind", "unread", "reads", "moving", "undo", "notes", "bytes_needed", "dry_run", "pending",
         "rows_pending",
     }  # fmt: skip
     assert set(as_json(PLAN)["steps"][0]) == {"phase", "name", "title", "rows", "done", "preview"}

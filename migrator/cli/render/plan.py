@@ -12,6 +12,7 @@ from migrator.model.step import Hazard, Phase, Plan, PlannedStep, State
 STEP: Final = 46  # columns for what a step is called
 TITLE: Final = 13
 APPLY: Final = "apply"
+OBJECTS: Final = "objects of "  # begins the title of a Step that copies objects, beside that of their rows
 
 
 def plan(given: Plan, *, sql: bool = False, brief: bool = False, verb: str = APPLY, width: int = WIDTH) -> list[str]:
@@ -96,7 +97,7 @@ def _by_column(given: Plan, reasons: Mapping[str, Mapping[str, str]]) -> Iterato
     for backfill, of_backfill in reasons.items():
         for column, reason in of_backfill.items():
             found.setdefault((column, reason), []).append(backfill)
-    copies = [one for one in given.steps if one.phase is Phase.BACKFILL]
+    copies = [one for one in given.steps if one.phase is Phase.BACKFILL and not one.title.startswith(OBJECTS)]
     targets = {one.name: one.title.partition(" ← ")[0] for one in copies}
     for (column, reason), backfills in found.items():
         names = ", ".join(targets.get(one, one) for one in backfills)

@@ -495,7 +495,8 @@ class _Compiler:
         if self.backfill.in_place:  # what is not written stays where it is
             return ()
         read = set(self.backfill.keys) | set(self.backfill.left_behind)
-        read |= {column for one in self.backfill.moving for column in one.template.columns}
+        fields = {column for one in self.backfill.moving for column in one.template.columns}
+        read |= fields - set(self.backfill.columns)
         merging = {part for one in self.backfill.folds.values() for part in ex.walk(one)}
         for part in (one for one in self.backfill.parts() if one not in merging):
             if isinstance(part, ex.Column):

@@ -516,7 +516,10 @@ class Projection:
     def _lost_to_twin(self, contested: Contested, alias: str) -> str:
         name = quote(f"~migrator twin{contested.code}")
         pairs = zip(self.key_columns(name), self.key_columns(alias), strict=True)
-        return f"CASE WHEN {' OR '.join(f'{a} <> {b}' for a, b in pairs)} THEN {contested.code} END"
+        other = " OR ".join(f"{a} <> {b}" for a, b in pairs)
+        if self.moving:  # a row whose objects are not there does not compete
+            other = f"{alias}.{quote(GATE)} IS NULL AND ({other})"
+        return f"CASE WHEN {other} THEN {contested.code} END"
 
     def _ours(self, provenance: str) -> str:
         same = " AND ".join(
