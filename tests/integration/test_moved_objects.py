@@ -237,7 +237,7 @@ def test_taken_on_later_the_keys_catch_up_and_taken_off_they_go_back(database: s
     # Nothing is copied yet: the rows are behind, and stay as they are.
     found = moving.compared()
     assert {"stale": 2} == dict(found.counts)
-    assert {"the source row would not be moved now"} == {one.note for one in found.rows}
+    assert {f"picture: {WAITING}"} == {one.note for one in found.rows}
     assert {} == moving.catch_up()
     assert OLD_KEYS == rows_of(database, MADE)
     moving.record()

@@ -16,6 +16,7 @@ from datetime import datetime
 from queue import SimpleQueue
 from typing import Final
 
+from migrator.database.connect import Connection
 from migrator.database.failures import Failure, SqlError, kind
 from migrator.engine.objects.extensions import extension
 from migrator.engine.objects.going import StoppedError
@@ -37,10 +38,16 @@ AGAIN: Final = 5  # tries, where two processes wanted one target at the same tim
 
 @dataclass(slots=True, eq=False)
 class Claim:
-    """Objects of which this process holds the records. `told` are the outcomes that looking alone told."""
+    """Objects of which this process holds the records.
+
+    `told` are the outcomes that looking alone told, when that was `noted`; `tried` are records of earlier attempts.
+    """
 
     line: Line
+    noted: datetime | None = None
+    tried: set[int] = field(default_factory=set)
     held: ExitStack = field(default_factory=ExitStack)
+    conn: Connection | None = None  # that of the locks; its end is theirs
     tasks: list[CopyTask] = field(default_factory=list)
     told: Counter[str] = field(default_factory=Counter)
     done: dict[int, Copied] = field(default_factory=dict)
@@ -95,8 +102,8 @@ class Claims:
 
     def _end(self, claim: Claim) -> None:
         """Write down what came of a claim, and let go of it."""
-        if claim.done:
-            objects.note_outcomes(claim.line.conn, self._run.lease.run, claim.done)
+        if claim.done and claim.conn is not None:
+            objects.note_outcomes(claim.conn, self._run.lease.run, claim.done)
         self._open.discard(claim)
         claim.held.close()
         self._free.put(claim.line)
@@ -141,7 +148,8 @@ class Claims:
             records = objects.claimable(conn, self._run.change.name, self._backfill, self._after, SIZE)
             looked = self._look([self._source(one) for one in records])
             noted = [self._noted(one, looked[self._source(one)], since) for one in records]
-            claim.told = objects.note_looks(conn, self._run.lease.run, noted) if noted else Counter()
+            claim.tried = {one.id for one in records if one.since is not None}
+            claim.told, claim.noted = objects.note_looks(conn, self._run.lease.run, noted)
         return {one.id: looked[self._source(one)].found for one in records}, claim
 
     def _look(self, names: Sequence[ObjectName]) -> dict[ObjectName, Looked]:
@@ -180,8 +188,11 @@ class Claims:
     def _held(self, claim: Claim, seen: Mapping[int, StoredObject | None]) -> Claim:
         """Lock the records that are to be copied, until their outcomes are written down."""
         conn = claim.held.enter_context(self._run.writing(claim.line.conn, endless=True))
+        claim.conn = conn
         for one in objects.claimed(conn, [*seen]):
-            task = CopyTask(source=one.source, target=one.target, seen=seen[one.id], since=one.since)
+            # Nobody can have made it yet, unless the record was tried before, or by somebody else since it was noted.
+            since = one.since if one.id in claim.tried or one.at != claim.noted else None
+            task = CopyTask(source=one.source, target=one.target, seen=seen[one.id], since=since)
             claim.tasks.append(replace(task, reference=(claim, one.id)))
         self._open.add(claim)
         if not claim.tasks:
