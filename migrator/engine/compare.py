@@ -185,8 +185,14 @@ UNION ALL SELECT kind, source_key, target_key, NULL FROM judged WHERE kind IS NO
 {self._follows()}  WHEN {self._stays(code)} AND CASE walked.kind WHEN 'merged' THEN {recognised} = p.{RECOGNISED}
     AND {self._still_filled("t")} AND {self._still_filled("p")} ELSE {whole} = {ours} END THEN NULL
   WHEN ({unchanged}) IS NOT TRUE THEN 'altered'
-  WHEN {code} = {MOVED} THEN 'stale'
+  WHEN {code} = {MOVED} THEN 'stale'{self._held_back(code)}
   ELSE 'stale: the source row would not be moved now' END"""
+
+    def _held_back(self, code: str) -> str:
+        """Name the object for which a row that moved before would wait now, or be quarantined."""
+        gates = self._projection.gates
+        arms = " ".join(f"WHEN {one} THEN {literal(f'stale: {self._projection.outcome(one).reason}')}" for one in gates)
+        return f"\n  WHEN {code} IN ({', '.join(map(str, gates))}) THEN CASE {code} {arms} END" if gates else ""
 
     def _stays(self, code: str) -> str:
         """Write the condition that a row would move or merge now; one that is merged needs no object."""

@@ -50,11 +50,14 @@ class Listing:
                 f" (change, backfill, name, source_key, {', '.join(_NAMES)}, outcome, run)"
                 f" SELECT {literal(self.change)}, {literal(self.backfill)}, w.name, w.source_key,"
                 f" {', '.join(f'w.{name}' for name in _NAMES)}, {CONTESTED}, {self.run} FROM wanted AS w"
-                f" WHERE NOT EXISTS (SELECT FROM {TABLE} AS o WHERE {self._is('o')} AND o.name = w.name"
-                f" AND o.source_key = w.source_key) ORDER BY {order}, w.name)"
+                f" ORDER BY {order}, w.name ON CONFLICT (change, backfill, name, source_key) DO NOTHING)"
                 " SELECT count(*) FROM wanted",
             )
         )
+
+    def analyze(self, conn: Connection) -> None:
+        """Refresh what the planner knows of a table that grows from nothing, before it looks up thousands in it."""
+        execute(conn, f"ANALYZE {TABLE}")
 
     def count(self, conn: Connection, unwanted: Collection[str]) -> int:
         """Count the objects that are written down, but for those of names that are not wanted now."""
@@ -82,17 +85,17 @@ class Listing:
         """
         key, became = declared_key("wants"), target_key("wants")
         alone = f"CASE WHEN {key} IS NULL THEN wants.id END"
-        taken = (
-            f"EXISTS (SELECT FROM {TABLE} AS has WHERE left(has.to_bucket, 100) = left(wants.to_bucket, 100)"
+        untaken = (
+            f"NOT EXISTS (SELECT FROM {TABLE} AS has WHERE left(has.to_bucket, 100) = left(wants.to_bucket, 100)"
             f" AND {declared_key('has')} = {key} AND has.outcome IS DISTINCT FROM {CONTESTED})"
-            f" OR EXISTS (SELECT FROM {TABLE} AS has WHERE left(has.target_bucket, 100) ="
+            f" AND NOT EXISTS (SELECT FROM {TABLE} AS has WHERE left(has.target_bucket, 100) ="
             f" left(wants.target_bucket, 100) AND {target_key('has')} = {became}"
             f" AND has.outcome IS DISTINCT FROM {CONTESTED})"
         )
         one_each = (
             f"SELECT DISTINCT ON (left(wants.to_bucket, 100), {key}, {alone}) wants.id"
             f" FROM {TABLE} AS wants WHERE {self._is('wants')} AND wants.kind = 'copy' AND wants.outcome = {CONTESTED}"
-            f" AND NOT ({taken})"
+            f" AND {untaken}"
             f" ORDER BY left(wants.to_bucket, 100), {key}, {alone}, wants.id"
         )
         given = execute(

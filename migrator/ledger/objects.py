@@ -30,7 +30,7 @@ LONGEST: Final = 1_100  # bytes of a declared key that an index holds; a longer 
 _EXT: Final = literal(PLACE)
 _RECORD: Final = (
     "id, from_bucket, from_key, to_bucket, to_key, source_bucket, target_bucket, extension, size, etag, content_type,"
-    " since, outcome, made_etag, made_version, made_size"
+    " since, outcome, made_etag, made_version, made_size, at"
 )
 
 
@@ -54,6 +54,7 @@ class Record:
     made_etag: str | None
     made_version: str | None
     made_size: int | None
+    at: datetime | None
 
     @property
     def target(self) -> ObjectName:
@@ -115,8 +116,8 @@ def claimed(conn: Connection, ids: Sequence[int]) -> list[Record]:
     return _records(found)
 
 
-def note_looks(conn: Connection, run: int, found: Iterable[Noted]) -> Counter[str]:
-    """Write down what was found at the sources; gives how many records have which outcome by that.
+def note_looks(conn: Connection, run: int, found: Iterable[Noted]) -> tuple[Counter[str], datetime | None]:
+    """Write down what was found at the sources; gives how many records have which outcome by that, and its moment.
 
     Of two records for one target the first has it: who is known to have it already, else by id.
     """
@@ -144,10 +145,10 @@ def note_looks(conn: Connection, run: int, found: Iterable[Noted]) -> Counter[st
         " extension = j.extension, size = j.size, etag = j.etag, content_type = j.content_type,"
         " since = CASE WHEN j.contested THEN NULL ELSE j.since END,"
         f" outcome = CASE WHEN j.contested THEN {CONTESTED} ELSE j.outcome END, detail = j.detail, run = {run},"
-        " at = now() FROM judged AS j WHERE o.id = j.id RETURNING o.outcome",
+        " at = now() FROM judged AS j WHERE o.id = j.id RETURNING o.outcome, o.at",
         (json.dumps(noted),),
     )
-    return Counter(str(outcome) for (outcome,) in done if outcome is not None)
+    return Counter(str(outcome) for outcome, _ in done if outcome is not None), next((at for _, at in done), None)
 
 
 def note_outcomes(conn: Connection, run: int, done: Mapping[int, Copied]) -> None:
@@ -232,6 +233,21 @@ def try_again(conn: Connection, quarantined: str, params: Sequence[Any]) -> int:
         f" WHERE {quarantined} AND o.change = b.change AND o.backfill = b.name AND o.source_key = q.source_key"
         f" AND o.outcome NOT IN ({GOOD}, {CONTESTED})",
         params,
+    )
+
+
+def try_unheld_again(conn: Connection, change: str, backfill: str, id: int) -> int:
+    """Forget the bad outcomes of objects whose rows no quarantine holds, such as those that moved before, with others.
+
+    What is held waits for somebody to say that it is to be tried again. Says of how many; `id` is that of the backfill.
+    """
+    held = f"SELECT FROM migrator.quarantine AS q WHERE q.backfill = {id} AND q.source_key = o.source_key"
+    return execute(
+        conn,
+        f"UPDATE {TABLE} AS o SET outcome = NULL, detail = NULL, since = NULL, source_bucket = NULL,"
+        " target_bucket = NULL, extension = NULL WHERE o.change = %s AND o.backfill = %s AND o.kind = 'copy'"
+        f" AND o.outcome NOT IN ({GOOD}, {CONTESTED}) AND NOT EXISTS ({held})",
+        (change, backfill),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -142,6 +143,7 @@ class CopyObjects:
         with run.writing(conn):
             steps.begin(conn, run.lease, self.phase, self.name)
             self._release(conn, writing.recorded.id)
+            objects.try_unheld_again(conn, self.change.name, self.backfill.name, writing.recorded.id)
             if ranking is not None:
                 ranking.run(conn, whole=True)
         listing = Listing(
@@ -163,10 +165,11 @@ class CopyObjects:
                 run=run, backfill=self.backfill.name, store=store, settings=settings, joining=joining, moved=moved
             )
             while True:
-                for _ in moving.go():
-                    if time.monotonic() - told > EVERY:
-                        told = time.monotonic()
-                        self._tell(run, moved, listed - waiting, listed, told - begun)
+                with closing(moving.go()) as going:
+                    for _ in going:
+                        if time.monotonic() - told > EVERY:
+                            told = time.monotonic()
+                            self._tell(run, moved, listed - waiting, listed, told - begun)
                 if joining or not objects.pending(conn, self.change.name, self.backfill.name):
                     break
                 time.sleep(PATIENCE)

@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from queue import SimpleQueue
 from typing import Final
 
+from migrator.database.connect import Connection
 from migrator.database.failures import Failure, SqlError, kind
 from migrator.engine.objects.extensions import extension
 from migrator.engine.objects.going import StoppedError
@@ -37,10 +38,16 @@ AGAIN: Final = 5  # tries, where two processes wanted one target at the same tim
 
 @dataclass(slots=True, eq=False)
 class Claim:
-    """Objects of which this process holds the records. `told` are the outcomes that looking alone told."""
+    """Objects of which this process holds the records.
+
+    `told` are the outcomes that looking alone told, when that was `noted`; `tried` are records of earlier attempts.
+    """
 
     line: Line
+    noted: datetime | None = None
+    tried: set[int] = field(default_factory=set)
     held: ExitStack = field(default_factory=ExitStack)
+    conn: Connection | None = None  # that of the locks; its end is theirs
     tasks: list[CopyTask] = field(default_factory=list)
     told: Counter[str] = field(default_factory=Counter)
     done: dict[int, Copied] = field(default_factory=dict)
@@ -95,8 +102,8 @@ class Claims:
 
     def _end(self, claim: Claim) -> None:
         """Write down what came of a claim, and let go of it."""
-        if claim.done:
-            objects.note_outcomes(claim.line.conn, self._run.lease.run, claim.done)
+        if claim.done and claim.conn is not None:
+            objects.note_outcomes(claim.conn, self._run.lease.run, claim.done)
         self._open.discard(claim)
         claim.held.close()
         self._free.put(claim.line)
@@ -136,12 +143,13 @@ class Claims:
 
     def _looked_at(self, line: Line) -> tuple[dict[int, StoredObject | None], Claim]:
         """Look at the sources of the next records, and commit what was found before anything is copied."""
-        claim, since = Claim(line), self._store.clock
+        claim, since = Claim(line), self._store.clock or datetime.now(tz=UTC)
         with self._run.writing(line.conn, endless=True) as conn:
             records = objects.claimable(conn, self._run.change.name, self._backfill, self._after, SIZE)
             looked = self._look([self._source(one) for one in records])
             noted = [self._noted(one, looked[self._source(one)], since) for one in records]
-            claim.told = objects.note_looks(conn, self._run.lease.run, noted) if noted else Counter()
+            claim.tried = {one.id for one in records if one.since is not None}
+            claim.told, claim.noted = objects.note_looks(conn, self._run.lease.run, noted)
         return {one.id: looked[self._source(one)].found for one in records}, claim
 
     def _look(self, names: Sequence[ObjectName]) -> dict[ObjectName, Looked]:
@@ -154,7 +162,7 @@ class Claims:
     def _source(self, record: Record) -> ObjectName:
         return ObjectName(record.from_bucket or self._bucket, record.from_key)
 
-    def _noted(self, record: Record, looked: Looked, since: datetime | None) -> Noted:
+    def _noted(self, record: Record, looked: Looked, since: datetime) -> Noted:
         """Say what is to be written down; a target that an earlier attempt may have made stays that target."""
         content_type = looked.found.headers.get("ContentType") if looked.found else None
         known = record.since is not None and record.target_bucket is not None
@@ -180,8 +188,11 @@ class Claims:
     def _held(self, claim: Claim, seen: Mapping[int, StoredObject | None]) -> Claim:
         """Lock the records that are to be copied, until their outcomes are written down."""
         conn = claim.held.enter_context(self._run.writing(claim.line.conn, endless=True))
+        claim.conn = conn
         for one in objects.claimed(conn, [*seen]):
-            task = CopyTask(source=one.source, target=one.target, seen=seen[one.id], since=one.since)
+            # Nobody can have made it yet, unless the record was tried before, or by somebody else since it was noted.
+            since = one.since if one.id in claim.tried or one.at != claim.noted else None
+            task = CopyTask(source=one.source, target=one.target, seen=seen[one.id], since=since)
             claim.tasks.append(replace(task, reference=(claim, one.id)))
         self._open.add(claim)
         if not claim.tasks:

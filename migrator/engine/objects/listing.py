@@ -16,6 +16,7 @@ from migrator.ledger.listed import Listing
 from migrator.ledger.run import Run
 
 BATCH: Final = 10_000  # rows
+ANALYZE_FROM: Final = 1_000  # objects; fewer do not change a plan
 
 Select: TypeAlias = Callable[[Writing, Key | None, Key | None], str]
 
@@ -33,11 +34,15 @@ class Lister:
     def go(self, conn: Connection) -> int:
         """List the objects of all rows; gives how many there are. A row for which the definition raises has none."""
         raising: list[Blame] = []
-        listed, position = 0, None
+        listed, analyzed, position = 0, 0, None
         while True:
             number, position, found = self._batch(conn, position)
             listed += number
             raising += found
+            if listed >= max(2 * analyzed, ANALYZE_FROM):
+                analyzed = listed
+                with self.run.writing(conn):
+                    self.listing.analyze(conn)
             if position is None:
                 break
         with self.run.writing(conn):
@@ -45,7 +50,8 @@ class Lister:
             handed_over = self.writing.projection.backfill.handed_over
             if not handed_over and self.listing.count(conn, self.unwanted) > listed:
                 self.listing.sweep(conn, self._sql(None, None, raising), self.unwanted)
-            self.listing.award(conn)
+            if self.listing.award(conn) >= ANALYZE_FROM:
+                self.listing.analyze(conn)
         return listed
 
     def _batch(self, conn: Connection, lo: Key | None) -> tuple[int, Key | None, Sequence[Blame]]:
