@@ -154,7 +154,7 @@ class Claims:
 
     def _look(self, names: Sequence[ObjectName]) -> dict[ObjectName, Looked]:
         wanted = dict.fromkeys(names)
-        found = {one.name: one for one in self._pool.look(wanted)}
+        found = {one.name: one for one in self._pool.look(wanted, share=2)}
         if len(found) < len(wanted):
             raise StoppedError
         return found

@@ -70,8 +70,11 @@ class Pool:
                 self._bytes += one.made.size
             yield one
 
-    def look(self, names: Iterable[ObjectName]) -> Iterator[Looked]:
-        """Look at objects, as `copy` copies them, beside its threads; fewer are told of when it was told to stop."""
+    def look(self, names: Iterable[ObjectName], *, share: int = 1) -> Iterator[Looked]:
+        """Look at objects, as `copy` copies them, beside its threads; fewer are told of when it was told to stop.
+
+        Of `share` 2 half as many threads look: where as many copy at the same time, more are only in each other's way.
+        """
 
         def act(name: ObjectName) -> Looked:
             if name.fault:
@@ -82,7 +85,7 @@ class Pool:
                 return Looked(name=name, outcome=outcome_of(refusal), detail=refusal.why)
             return Looked(name=name, found=found, outcome=None if found else Outcome.MISSING)
 
-        return self._threads(act).run(names)
+        return self._threads(act, share).run(names)
 
     def write(self, tasks: Iterable[WriteTask]) -> Iterator[Copied]:
         """Write documents, as `copy` copies objects."""
@@ -111,8 +114,8 @@ class Pool:
         seconds = time.monotonic() - self._begun if self._begun else 0.0
         return Progress(outcomes=dict(self._outcomes), bytes=self._bytes, seconds=seconds)
 
-    def _threads(self, act: Callable[[Task], Result]) -> _Threads[Task, Result]:
-        return _Threads(act, self._settings.workers, self._going)
+    def _threads(self, act: Callable[[Task], Result], share: int = 1) -> _Threads[Task, Result]:
+        return _Threads(act, max(1, self._settings.workers // share), self._going)
 
 
 class _Threads(Generic[Task, Result]):
