@@ -3,22 +3,32 @@
 One upload used to make two rows, seconds apart: the picture came into the first, the first e-mail links to the second.
 """
 
-from migrator.model import param, sql
+from migrator.model import Pattern, param, sql
 from migrator.model.expressions import Sql
 from migrator.model.parameters import Parameter
 
 TEST_UPLOADS = param(
-    "test_uploads", default="^test-(pending|uploaded)$", help="what original_image_url of a test looks like"
+    "test_uploads", Pattern, default="^test-(pending|uploaded)$", help="what original_image_url of a test looks like"
 )
 TEST_ADDRESSES = param(
-    "test_addresses", default="@test[.]example$", help="what the folded address of a test looks like"
+    "test_addresses", Pattern, default="@test[.]example$", help="what the folded address of a test looks like"
 )
 TEST_PICTURES = param(
-    "test_pictures", default="^https?://(www[.])?(example|test)[.]com/", help="what the address of a test's picture is"
+    "test_pictures",
+    Pattern,
+    default="^https?://(www[.])?(example|test)[.]com/",
+    help="what the address of a test's picture is",
 )
-TEST_TOKENS = param("test_tokens", default="^test-artwork-[0-9]+$", help="what the token of a test looks like")
+TEST_TOKENS = param("test_tokens", Pattern, default="^test-artwork-[0-9]+$", help="what the token of a test looks like")
 SHOP_ADDRESS = param("shop_address", help="the shop's own e-mail address, under which TESTER is a test")
-TWIN_SECONDS = param("twin_seconds", int, default=60, help="how far apart the two rows of one upload are at most")
+TWIN_SECONDS = param(
+    "twin_seconds",
+    int,
+    default=60,
+    help="how far apart the two rows of one upload are at most",
+    fits="[0-9]{1,5}",
+    example="60",
+)
 ONLY_COMPLETED = param(
     "only_completed", bool, default=False, help="leave behind what has no picture and no order, as the guide does"
 )

@@ -29,7 +29,12 @@ MISSING_FILES = param(
 )
 MOVED_FILES = param("moved_files", File, help="the id of an image, and where a job that crashed left its file")
 RETRY_FAILED = param(
-    "retry_failed", int, default=0, help="how many jobs of a kind may have failed before none is ordered"
+    "retry_failed",
+    int,
+    default=0,
+    help="how many jobs of a kind may have failed before none is ordered",
+    fits="[0-9]{1,9}",
+    example="0",
 )
 TERMINAL = param("terminal", default="STORED", help="statuses of images that are done with, separated by commas")
 PROCESSING_BEFORE = param(
@@ -38,7 +43,9 @@ PROCESSING_BEFORE = param(
     fits=MOMENT,
     example="2026-02-01 12:00",
 )
-OPEN_JOBS = param("open_jobs", int, default=200, help="how many ordered jobs may wait at once")
+OPEN_JOBS = param(
+    "open_jobs", int, default=200, help="how many ordered jobs may wait at once", fits="[0-9]{1,9}", example="200"
+)
 
 # Deeper or longer than any payload is; what is would stop the server that reads it.
 MOST_BRACKETS, MOST_BYTES = 100, 1 << 20

@@ -15,7 +15,7 @@ PLACEHOLDER = param(
     "placeholder_email",
     help="the e-mail address of jobs whose user nobody can name any more",
     fits=r"[^@\s]+@[^@\s]+",
-    example="nobody@example.com",
+    example="nobody@localhost",
 )
 STALE_AFTER = param(
     "stale_after",
@@ -23,7 +23,19 @@ STALE_AFTER = param(
     fits="[0-9]{1,6} (second|minute|hour|day|week)s?",
     example="24 hours",
 )
-MODEL = param("legacy_model", default="comfyui_legacy", help="what the old restorations are called in model")
+COPY_OBJECTS = param(
+    "copy_objects",
+    bool,
+    default=False,
+    help="copy the pictures to the keys of the new application, in the bucket of [s3]",
+)
+MODEL = param(
+    "legacy_model",
+    default="comfyui_legacy",
+    help="what the old restorations are called in model",
+    fits=r"\S(.*\S)?",
+    example="comfyui_legacy",
+)
 
 BLANKS = r"E' \t\r\n'"
 
@@ -70,7 +82,7 @@ ERROR = sql(
 
 # Where its pictures are: the key of an object in every form of URL that was ever stored.
 
-S3_HOST = r"s3([.-][a-z0-9-]+)*\.amazonaws\.com(\.cn)?(:[0-9]+)?"
+S3_HOST = r"s3(?:[.-][a-z0-9-]+)*\.amazonaws\.com(?:\.cn)?(?::[0-9]+)?"
 HOST = "^https?://[^/]+/+"
 #: By name: how a form is recognised, and what stands before the key. The first that fits counts.
 FORMS = {
@@ -80,6 +92,13 @@ FORMS = {
     "URL of CloudFront": (r"^https?://[^/?#]+\.cloudfront\.net(:[0-9]+)?/", HOST),
     "URL of another host": (r"^https?://(?![^/?#]*amazonaws\.com)[^/?#]+/", HOST),
     "key alone": (r"^(?![a-z][a-z0-9+.-]*:|/|[^/?#]*\.(cloudfront\.net|amazonaws\.com)([:/]|$))", "^"),
+}
+
+#: The forms that name a bucket, and where they name it; in all others it is the one of [s3].
+IN_BUCKETS = {
+    "s3://bucket/key": "^s3://([^/?#]+)/",
+    "URL of S3 with the bucket in its path": rf"^https?://{S3_HOST}/([^/?#]+)/",
+    "URL of S3 with the bucket in its host": rf"^https?://([^/?#]+)\.{S3_HOST}/",
 }
 
 
@@ -132,6 +151,17 @@ def recognised(name: str, form: str) -> Sql:
     return sql(f"{picture(name)} <> '' AND {picture(name)} ~* '{FORMS[form][0]}'")
 
 
+def bucket(name: str) -> Sql:
+    """Find the bucket in which a column says that its picture is; NULL where it names none."""
+
+    def named(form: str) -> str:
+        found = f"(regexp_match({picture(name)}, '{IN_BUCKETS[form]}', 'i'))[1]"
+        return f"lower({found})" if form.endswith("host") else found
+
+    arms = " ".join(f"WHEN {picture(name)} ~* '{FORMS[form][0]}' THEN {named(form)}" for form in IN_BUCKETS)
+    return sql(f"CASE {arms} END")
+
+
 PROCESSED_KEY = key(
     rules(
         "processed picture",
@@ -142,12 +172,24 @@ PROCESSED_KEY = key(
     )
 )
 
-# Of the original no row says by which form it was found: it is kept as it was, too.
+# Of these no row says by which form it was found: the original is kept as it was, too.
 _ARMS = {f"form{place}": form for place, form in enumerate(FORMS)}
-ORIGINAL_KEY = key(
-    sql(
-        f"CASE {' '.join(f'WHEN {{{name}}} THEN {{path_of_{name}}}' for name in _ARMS)} END",
-        **{name: recognised("original_image_url", form) for name, form in _ARMS.items()},
-        **{f"path_of_{name}": path("original_image_url", form) for name, form in _ARMS.items()},
+
+
+def plain_key(name: str) -> Sql:
+    """Find the key of the picture that a column names, and say nothing of its form; NULL where there is none."""
+    return key(
+        sql(
+            f"CASE {' '.join(f'WHEN {{{arm}}} THEN {{path_of_{arm}}}' for arm in _ARMS)} END",
+            **{arm: recognised(name, form) for arm, form in _ARMS.items()},
+            **{f"path_of_{arm}": path(name, form) for arm, form in _ARMS.items()},
+        )
     )
-)
+
+
+ORIGINAL_KEY = plain_key("original_image_url")
+FINISHED_KEY = sql("CASE WHEN {completed} THEN {key} END", completed=COMPLETED, key=plain_key("processed_image_url"))
+
+# In which bucket they are; NULL is the one of [s3].
+FINISHED_BUCKET = bucket("processed_image_url")
+ORIGINAL_BUCKET = bucket("original_image_url")

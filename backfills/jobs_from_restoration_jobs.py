@@ -1,14 +1,20 @@
 """restoration_jobs → jobs: every restoration was of one uploaded photo, and becomes one job of the same id.
 
 A job belongs to an e-mail address, and the old table has the subject of a login: parameter identity_map says whose
-that is. Nobody is guessed.
+that is. Nobody is guessed. What a document of a job says is nobody's address and no URL: buckets have other readers.
 """
 
 from __future__ import annotations
 
-from migrator.model import Backfill, column, defaulted, flagged, sql
+from migrator.model import Backfill, column, defaulted, document, flagged, sql
 
-from ._restoration import EMAIL, NOBODY, PLACEHOLDER_EMAIL
+from ._restoration import COPY_OBJECTS, EMAIL, NOBODY, PLACEHOLDER_EMAIL, STATUS
+
+META = sql(
+    f"""jsonb_strip_nulls(jsonb_build_object(
+        'job_id', id, 'created_at', coalesce(created_at, updated_at), 'denoise', denoise, 'megapixels', 1.0,
+        'legacy_status', {STATUS}))"""
+)
 
 backfill = Backfill(
     source="restoration_jobs",
@@ -27,6 +33,7 @@ backfill = Backfill(
             reason="is its last change, for the beginning was never recorded",
         ),
     },
+    documents={"meta": document("meta/{id}.json", META, only_if=COPY_OBJECTS)},
     left_behind={
         "status": "the attempt tells what became of it",
         "original_image_url": "kept in params of the attempt",

@@ -12,6 +12,7 @@ LOCKED_BEFORE = param(
     help="jobs that are RUNNING and were locked before this moment (UTC) are given back",
     fits=MOMENT,
     example="2026-02-01 12:00",
+    needed=True,
 )
 ROW = 'to_jsonb("Job")'
 

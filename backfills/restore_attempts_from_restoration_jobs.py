@@ -2,19 +2,37 @@
 
 The new application has words of its own in the place of a key: failed, and pending for work that is not done. What the
 new table has no column for is in params: nothing of the old row is lost.
+
+Where copy_objects asks for it, its pictures go with it: the finished one to the key that it then has, the original to
+where the new application looks for the input of a job.
 """
 
 from __future__ import annotations
 
-from migrator.model import Backfill, column, derived_uuid, flagged, given, rule, rules, sql
+from migrator.model import (
+    Backfill,
+    column,
+    derived_uuid,
+    flagged,
+    given,
+    moved_object,
+    object_key,
+    rule,
+    rules,
+    sql,
+)
 
 from ._restoration import (
     COMPLETED,
+    COPY_OBJECTS,
     ENDED,
     ERROR,
+    FINISHED_BUCKET,
+    FINISHED_KEY,
     GIVEN_UP,
     MODEL,
     NOBODY,
+    ORIGINAL_BUCKET,
     ORIGINAL_KEY,
     PROCESSED_KEY,
     STATUS,
@@ -29,10 +47,17 @@ OUTCOME = rules(
     rule("begun and never ended", when=sql(f"{STATUS} = 'processing'"), value="pending"),
 )
 
+OBJECTS = {
+    "picture": moved_object(
+        FINISHED_KEY, bucket=FINISHED_BUCKET, to="restored/{job_id}/{id}.jpg", only_if=COPY_OBJECTS
+    ),
+    "original": moved_object(ORIGINAL_KEY, bucket=ORIGINAL_BUCKET, to="processed/{job_id}{ext}", only_if=COPY_OBJECTS),
+}
+
 KEY = flagged(
     flagged(
         flagged(
-            OUTCOME,
+            object_key("picture", otherwise=OUTCOME),
             when=COMPLETED & sql("split_part(processed_image_url, '?', 1) ~ '%[0-9A-Fa-f]{2}'"),
             reason="was percent-encoded",
         ),
@@ -68,12 +93,17 @@ backfill = Backfill(
         "completed, and no picture is named": COMPLETED & sql("coalesce(btrim(processed_image_url), '') = ''"),
         "completed, and the URL of its picture holds no key": COMPLETED & sql("{key} IS NULL", key=PROCESSED_KEY),
     },
+    objects=OBJECTS,
     columns={
         "id": derived_uuid(),
         "job_id": column("id"),
         "s3_key": KEY,
         "model": given(MODEL),
-        "params": PARAMS,
+        "params": flagged(
+            PARAMS,
+            when=sql("({wanted})::boolean AND {key} IS NULL", wanted=given(COPY_OBJECTS), key=ORIGINAL_KEY),
+            reason="the URL of the original holds no key: there is nothing to copy",
+        ),
         "created_at": CREATED,
     },
 )

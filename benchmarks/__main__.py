@@ -2,7 +2,8 @@
 
 The legacy table of the documented change is built with N rows. "raw" is one INSERT … SELECT with the same mapping and
 all indexes in place; "ours" is `migrator backfill` as a process of its own, with provenance, digests and checkpoints.
-"objects" are copies inside an S3 store against a bare pool of boto3 (at most 2,000 objects a run).
+"objects" are copies inside an S3 store against a bare pool of boto3 (at most 2,000 objects a run), by our pool and by
+the whole Step, and the memory that this takes (at most 100,000 objects).
 "faults" is a copy of which 1 % of the rows are bad in ten ways, against a clean one of the same size (at most 200,000).
 "artworks" is artworks_v2 with its twins, orders and dirty rows (at most 500,000), and the memory it takes.
 """
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["copy", "faults", "objects", "start", "artworks"], help="run only these")
     asked = parser.parse_args()
     if asked.only in {None, "objects"}:
-        objects(min(asked.rows, 2_000), asked.pairs)
+        objects(min(asked.rows, 2_000), asked.pairs, min(asked.rows, 100_000))
     if asked.only == "objects":
         return
     with Postgres.start(durable=True, settings=SETTINGS) as server:

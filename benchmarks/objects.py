@@ -1,16 +1,14 @@
 """`--only objects`: copies inside an S3 store by our pool, as a ratio to a bare pool of boto3 doing the same copies.
 
 "The same" is a copy from the very object that was seen, to a key that must be free, by 16 threads. Where a listing has
-told what the sources are it is one request an object; else each is looked at first, and it is two. The last line
-leaves the conditions out: what nobody should run, and what they cost. The peak of memory is that of this process.
+told what the sources are it is one request an object; else each is looked at first, and it is two. "No conditions"
+leaves the conditions out: what nobody should run, and what they cost. Then follows the whole Step, and its memory.
 """
 
 from __future__ import annotations
 
 import itertools
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,18 +17,19 @@ from typing import Any, Final
 import boto3
 from botocore.config import Config
 
+from benchmarks.moving_objects import against_bare, memory
 from migrator.engine.objects import Pool, Store, inventory
 from migrator.model.objects import CopySettings, CopyTask, ObjectName, Outcome, StoredObject
+from migrator.servers.postgres import Postgres
 from tests.support.objects import opened
 
 BUCKET: Final = "objects"
 THREADS: Final = 16
 BODY: Final = 2_000  # bytes
-KILO: Final = 1024 if sys.platform != "darwin" else 1024 * 1024  # what ru_maxrss counts in, for megabytes
 
 
-def objects(count: int, pairs: int) -> None:
-    """Measure bare, ours, bare, ours …, and print the ratios."""
+def objects(count: int, pairs: int, most: int) -> None:
+    """Measure bare, ours, bare, ours …, and print the ratios; then memory for up to so many objects."""
     with opened(None) as server:
         client = _client(server.endpoint)
         store = Store.open(server.storage, workers=THREADS)
@@ -55,7 +54,9 @@ def objects(count: int, pairs: int) -> None:
             ratios = [bare[0] / one[0] for bare, one in zip(taken[name.replace("ours", "bare")], figures, strict=True)]
             said = f"   ratio {statistics.median(ratios):.2f}" if name.startswith("ours") else ""
             print(f"objects, {name:20} {count / wall:7,.0f} a second   {cpu / count * 1000:.2f} ms CPU each{said}")
-        _memory(store, count)
+        with Postgres.start() as postgres:
+            against_bare(server, postgres, seen, THREADS, pairs, lambda to: _bare(client, seen, to, look=True))
+            memory(server, postgres, seen, THREADS, [most // 10, most])
 
 
 def _client(endpoint: str) -> Any:
@@ -106,18 +107,3 @@ def _ours(store: Store, seen: list[StoredObject], to: str, *, listed: bool) -> N
     ):
         pass
     assert {Outcome.COPIED: len(seen)} == pool.progress.outcomes, pool.progress
-
-
-def _memory(store: Store, count: int) -> None:
-    """Copy ten times as many objects as before, and see how the peak of memory grows between a tenth and the end."""
-    pool = Pool(store, CopySettings(workers=THREADS))
-    tasks = (
-        CopyTask(source=ObjectName(BUCKET, f"old/{n % count}"), target=ObjectName(BUCKET, f"many/{n}"))
-        for n in range(10 * count)
-    )
-    peaks = {}
-    for number, _ in enumerate(pool.copy(tasks), 1):
-        if number in {count, 10 * count}:
-            peaks[number] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KILO
-    said = ", ".join(f"{peak:.0f} MB after {number:,}" for number, peak in peaks.items())
-    print(f"objects, peak of memory: {said}")

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from contextlib import ExitStack
 from fnmatch import fnmatch
@@ -21,6 +22,7 @@ import pytest
 
 from migrator.servers import Postgres
 from tests.support import objects as stores
+from tests.support.clusters import made_once
 from tests.support.databases import Databases, NoServerError, Server, beside, look_at, open_server, versions
 
 if TYPE_CHECKING:
@@ -94,6 +96,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _work_in_memory()
     stack = ExitStack()
     config.add_cleanup(stack.close)
+    _keep_bytecode(stack)
     try:
         servers = {one: open_server(config.getoption("pg"), one, stack) for one in _versions(config)}
     except NoServerError as error:
@@ -107,6 +110,14 @@ def _work_in_memory() -> None:
     """Keep databases and files of the tests in memory where there is enough: a third of the time is the disk's."""
     if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH:
         os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+
+def _keep_bytecode(stack: ExitStack) -> None:
+    """Compile each module once for all workers and processes, also where the environment forbids files beside it."""
+    place = stack.enter_context(tempfile.TemporaryDirectory(prefix="bytecode-", ignore_cleanup_errors=True))
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = place
+    sys.dont_write_bytecode = False
 
 
 def _versions(config: pytest.Config) -> tuple[str, ...]:
@@ -145,6 +156,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_scratch() -> Iterator[None]:
+    """Copy the data of scratch servers instead of making it each time."""
+    with made_once():
+        yield
 
 
 @pytest.fixture(scope="session")

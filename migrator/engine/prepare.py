@@ -10,6 +10,7 @@ from migrator.database import inventory
 from migrator.database.connect import Connection
 from migrator.engine import inplace, keys
 from migrator.engine.accounts import Counted
+from migrator.engine.given import refuse_unusable
 from migrator.engine.moved import moved_rows
 from migrator.engine.projection.awaited import Awaited
 from migrator.engine.projection.bind import catalog_of
@@ -93,8 +94,10 @@ def prepare(
     `filling` names targets of this change whose rows are still to come, so that no foreign key to them is judged; but
     for `coming`, the Projections of earlier backfills over what they will still bring, by which it is.
     `blind` to the Ledger, and to the rows of a target that this role may not read, all is still to come.
-    Raises ConfigurationError M111 for a missing source, and what `compile_backfill` raises.
+    Raises ConfigurationError M111 for a missing source, M106 for an argument that is of no use, and
+    what `compile_backfill` raises.
     """
+    refuse_unusable(conn, change, backfill)
     version = None if blind else install.version(conn)
     ledger = version is not None
     read, relation = source_relation(conn, backfill, search_path), target_relation(conn, backfill, search_path)

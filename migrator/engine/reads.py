@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from migrator.database.connect import Connection
-from migrator.database.session import results, rows, transaction
+from migrator.database.session import execute, results, rows, transaction
 from migrator.engine.projection.projection import Projection
 from migrator.engine.projection.purity import calls
 from migrator.model.expressions import Sql
@@ -21,6 +21,8 @@ from migrator.model.names import Relation, literal, ours, text_array
 COUNTED: Final = frozenset({"r", "p", "m", "v"})
 _NAME: Final = ours("reads")
 _SYSTEM: Final = frozenset({"pg_catalog", "information_schema"})
+_FIRST_WITH_SHARED_COUNTERS: Final = 15_00_00
+_COLLECTING: Final = 0.75  # seconds: what a collector hands out is at most half a second old, and a session must end
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,15 @@ def _functions(conn: Connection, projection: Projection, locked: list[int]) -> t
         " AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid = p.oid)) ORDER BY 1",
     )
     return tuple(f"what the function {name}() reads" for (name,) in found)
+
+
+def settle(conn: Connection) -> None:
+    """Wait until the counters know what was written before; 14 has a process that collects them, and lags.
+
+    Without it a proof made right after a load would be stale once: the load's last writes are counted after it.
+    """
+    if conn.info.server_version < _FIRST_WITH_SHARED_COUNTERS:
+        execute(conn, f"SELECT pg_catalog.pg_sleep({_COLLECTING})")
 
 
 def writes(conn: Connection, relations: Iterable[Relation]) -> Mapping[str, str]:

@@ -26,7 +26,9 @@ from migrator.model.names import quote
 from migrator.model.step import Hazard
 from migrator.model.tables import TableColumn
 
-LOOKED_AT: Final = 1_000  # source rows among which one is looked for that would move
+# Source rows among which one is looked for that would move. A few do nearly always; more cost much where a definition
+# has groups, which the server then computes for each of them.
+LOOKED_AT: Final = (10, 1_000)
 # What is not the target's doing: somebody in the way, the connection, a row that is there or not there yet.
 _NOT_TOLD: Final = frozenset({Failure.RETRY, Failure.LOST, Failure.READ_ONLY, Failure.WORLD})
 _NOT_YET: Final = frozenset({"23503", "23505", "23P01"})
@@ -77,17 +79,19 @@ class _Trial:
 
     def _first_moved(self) -> Key | None:
         """Find a source row that would become a new one, among the first; none where the definition's SQL raises."""
-        projection = self.projection
-        keyset = Keyset.of_source(projection.source, projection.keys)
-        texts = ", ".join(f"p.{name}::text" for name in projection.key_columns())
         try:
             with self.conn.transaction():
-                last = keyset.nth_after(self.conn, None, None, LOOKED_AT)
-                selected = projection.select(keyset.within(None, last))
-                found = one(self.conn, f"SELECT {texts} FROM ({selected}) AS p WHERE p.{quote(CODE)} = {MOVED} LIMIT 1")
+                return next((key for many in LOOKED_AT if (key := self._moved_among(many))), None)
         except SqlError as error:
             self._refuse_lost(error)
             return None
+
+    def _moved_among(self, many: int) -> Key | None:
+        projection = self.projection
+        keyset = Keyset.of_source(projection.source, projection.keys)
+        texts = ", ".join(f"p.{name}::text" for name in projection.key_columns())
+        selected = projection.select(keyset.within(None, keyset.nth_after(self.conn, None, None, many)))
+        found = one(self.conn, f"SELECT {texts} FROM ({selected}) AS p WHERE p.{quote(CODE)} = {MOVED} LIMIT 1")
         return None if found is None else tuple(str(part) for part in found)
 
     def _row(self, key: Key) -> Iterator[Hazard]:

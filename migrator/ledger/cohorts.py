@@ -49,9 +49,11 @@ def settle(conn: Connection, change: str, waiting: Iterable[str]) -> None:
     still = " UNION ALL ".join(waiting) or "SELECT NULL::text WHERE false"
     execute(
         conn,
-        f"UPDATE migrator.cohort AS known SET moved_at = now() WHERE change = {literal(change)}"
+        # Computed once: a planner that expects few members would look for each of them in all rows that wait.
+        f"WITH waits (member) AS MATERIALIZED ({still})"
+        f" UPDATE migrator.cohort AS known SET moved_at = now() WHERE change = {literal(change)}"
         " AND moved_at IS NULL AND NOT leaving"
-        f" AND NOT EXISTS (SELECT FROM ({still}) AS waits (member) WHERE waits.member = known.member)",
+        " AND NOT EXISTS (SELECT FROM waits WHERE waits.member = known.member)",
     )
 
 

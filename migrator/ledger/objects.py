@@ -178,6 +178,16 @@ def note_outcomes(conn: Connection, run: int, done: Mapping[int, Copied]) -> Non
     )
 
 
+def give_up(conn: Connection, run: int, change: str, backfill: str, bucket: str, outcome: Outcome, detail: str) -> None:
+    """Give one outcome to all records that wait for an object of a bucket and that nobody has tried."""
+    execute(
+        conn,
+        f"UPDATE {TABLE} SET outcome = %s, detail = %s, source_bucket = from_bucket, run = {run}, at = now()"
+        " WHERE change = %s AND backfill = %s AND from_bucket = %s AND outcome IS NULL AND since IS NULL",
+        (outcome.value, _plain(detail), change, backfill, bucket),
+    )
+
+
 def pending(conn: Connection, change: str, backfill: str) -> int:
     """Count the records that wait for an outcome."""
     asked = f"SELECT count(*) FROM {TABLE} WHERE change = %s AND backfill = %s AND outcome IS NULL AND kind = 'copy'"

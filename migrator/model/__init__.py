@@ -30,11 +30,12 @@ from migrator.model.expressions import (
 from migrator.model.groups import grouped, paired
 from migrator.model.moved_objects import document, moved_object
 from migrator.model.pace import pace
-from migrator.model.parameters import File, Table, param
+from migrator.model.parameters import File, Pattern, Table, param
 
 __all__ = [
     "Backfill",
     "File",
+    "Pattern",
     "Table",
     "array",
     "clock",

@@ -93,6 +93,11 @@ class MovedObject:
         """The key to which it goes."""
         return Template.parse(self.to)
 
+    @property
+    def bucket_of_rows(self) -> bool:
+        """Whether each row says itself in which bucket it is."""
+        return not isinstance(self.bucket, Constant | Given | None)
+
     def parts(self) -> tuple[Expression, ...]:
         """List the expressions in it."""
         return tuple(one for one in (self.source, self.bucket, self.to_bucket) if one is not None)
@@ -195,8 +200,8 @@ def told(made: Expression) -> str:
         case Given(parameter, _):
             return parameter.name
         case Sql(text, places):
-            plain = " ".join(text.split())
-            return plain if len(plain) <= _SHOWN and not places else SOMEHOW
+            plain = SOMEHOW if places else " ".join(text.split())
+            return plain if len(plain) <= _SHOWN else f"{plain[: _SHOWN - 1]}…"
         case Defaulted(of, _, _) | Estimated(of, _) | Discarded(of, _, _) | Flagged(of, _, _):
             return told(of)
         case Rules(name=name):
@@ -227,7 +232,8 @@ def _others(declared: Mapping[str, Any], kind: type) -> list[Any]:
 
 
 def _placed(bucket: Expression | None, key: str) -> str:
-    return key if bucket is None or told(bucket) == SOMEHOW else f"{told(bucket)}: {key}"
+    said = "" if bucket is None else told(bucket)
+    return f"{said}: {key}" if said and said != SOMEHOW and not said.endswith("…") else key
 
 
 def _bucket(given: str | Expression | Parameter | None) -> Expression | None:

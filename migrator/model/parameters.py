@@ -18,7 +18,11 @@ class Table:
     """The type of a parameter that names a table or view: its first two columns are a key and what it stands for."""
 
 
-KINDS: Final = (str, int, float, bool, File, Table)
+class Pattern:
+    """The type of a parameter that is a regular expression, as PostgreSQL reads them; an empty one finds nothing."""
+
+
+KINDS: Final = (str, int, float, bool, File, Table, Pattern)
 Scalar = str | int | float | bool
 
 
@@ -26,7 +30,8 @@ Scalar = str | int | float | bool
 class Parameter:
     """The declaration of a parameter: its name, its type and what holds when nobody gives it.
 
-    `fits` is a regular expression that the whole of a text matches; `example` is a text that does.
+    `fits` is a regular expression that the whole of a text or number matches; `example` is one that does. `needed` says
+    that a backfill which is wanted cannot do without, though it stands in a fragment.
     """
 
     name: str
@@ -35,6 +40,7 @@ class Parameter:
     help: str = ""
     fits: str = ""
     example: str = ""
+    needed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,22 +73,23 @@ def param(
     help: str = "",
     fits: str = "",
     example: str = "",
+    needed: bool = False,
 ) -> Parameter:
     """Declare a parameter of a change.
 
-    Raises ConfigurationError (M110) for a type that is none of str, int, float, bool, File and Table, and for an
-    `example` that does not fit.
+    Raises ConfigurationError (M110) for a type that is none of str, int, float, bool, File, Table and Pattern,
+    and for an `example` that does not fit.
     """
     if kind not in KINDS:
         raise ConfigurationError(
             "M110",
             f"parameter {name!r} has the type {kind!r}.",
-            "Use one of str, int, float, bool, File, Table.",
+            "Use one of str, int, float, bool, File, Table, Pattern.",
         )
-    if fits and not (kind is str and re.fullmatch(fits, example)):
+    if fits and not (kind in {str, int} and re.fullmatch(fits, example)):
         raise ConfigurationError(
             "M110",
-            f"parameter {name!r} says what fits, but it is no str, or its example {example!r} does not fit.",
+            f"parameter {name!r} says what fits, but it is no str or int, or its example {example!r} does not fit.",
             "Give an example that matches, or leave both away.",
         )
-    return Parameter(name, kind, default, help, fits, example)
+    return Parameter(name, kind, default, help, fits, example, needed)

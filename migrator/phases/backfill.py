@@ -15,8 +15,9 @@ from migrator.database.locks import reading_explained
 from migrator.database.session import execute, transaction, value
 from migrator.engine import prepare as preparing
 from migrator.engine import sequences
+from migrator.engine.behind import count_behind
 from migrator.engine.cohorts import Cohort
-from migrator.engine.copy import Copy, count_behind
+from migrator.engine.copy import Copy
 from migrator.engine.counts import Counts
 from migrator.engine.letting_go import Others
 from migrator.engine.pacing import Pacing

@@ -23,14 +23,15 @@ from migrator.ledger.listed import Listing
 from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
-from migrator.model.errors import WorldError
+from migrator.model.errors import MigratorError, WorldError
 from migrator.model.moved_objects import WAITING
-from migrator.model.objects import CopySettings, Removal, Storage
+from migrator.model.objects import CopySettings, Outcome, Removal, Storage
 from migrator.model.step import Event, Phase, Preview
 from migrator.model.verdict import Verdict
 
 EVERY: Final = 0.2  # seconds between two Events
 TRIAL: Final = "trial"  # of conditions, in the Step: where it may have left objects of its own
+NO_BUCKET: Final = frozenset({"M255", "M256", "M257", "M262"})  # none, elsewhere, shut, no name for one
 PATIENCE: Final = 0.5  # seconds between two looks whether others have finished theirs
 
 
@@ -182,8 +183,11 @@ class CopyObjects:
             {one or store.storage.bucket or "" for one in found}
             for found in objects.buckets(conn, self.change.name, self.backfill.name)
         )
-        for bucket in sorted(sources | targets):
+        own = {store.storage.bucket or "", *targets}
+        for bucket in sorted(own):
             store.check(bucket)
+        for bucket in sorted(sources - own):
+            self._check_named(run, conn, store, bucket)
         trial = {"name": trial_name(), "buckets": sorted(targets)}
         with run.writing(conn):
             steps.keep(conn, self.change.name, self.phase, self.name, {TRIAL: trial})
@@ -191,6 +195,17 @@ class CopyObjects:
             try_conditions(store, bucket, str(trial["name"]))
         with run.writing(conn):
             steps.keep(conn, self.change.name, self.phase, self.name, {TRIAL: None})
+
+    def _check_named(self, run: Run, conn: Connection, store: Store, bucket: str) -> None:
+        """Ask for a bucket that is not our own: where rows name it and it is none, that is the fault of these rows."""
+        try:
+            store.check(bucket)
+        except MigratorError as error:
+            if error.id not in NO_BUCKET or not any(one.bucket_of_rows for one in self.backfill.objects.values()):
+                raise
+            outcome = Outcome.MISSING if error.id == "M255" else Outcome.REFUSED
+            with run.writing(conn):
+                objects.give_up(conn, run.lease.run, self.change.name, self.backfill.name, bucket, outcome, error.what)
 
     def _end_trial(self, run: Run, conn: Connection, store: Store) -> None:
         """Remove what a trial left that was killed."""

@@ -19,7 +19,7 @@ from migrator.engine.compare import Compare
 from migrator.engine.isolate import is_row_fault
 from migrator.engine.object_balance import balance_objects
 from migrator.engine.prepare import Prepared, prepare, source_relation
-from migrator.engine.reads import Reads, read_by, writes
+from migrator.engine.reads import Reads, read_by, settle, writes
 from migrator.ledger import quarantine, steps
 from migrator.ledger.lease import Lease
 from migrator.ledger.run import Listen, Run
@@ -81,6 +81,7 @@ class CompareRows:
         reads = all_reads(conn, prepared, self.search_path)
         # Counted before anything is compared: what is written meanwhile is no part of the proof, and makes it stale.
         with transaction(conn, read_only=True, search_path=self.search_path):
+            settle(conn)
             written = written_to(conn, self.change, self.search_path, reads)
         comparisons = tuple(self._compare(conn, one, listen) for one in prepared if one.recorded is not None)
         balances, sources = balances_of(conn, prepared, self.search_path)

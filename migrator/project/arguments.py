@@ -13,7 +13,7 @@ from migrator.model.backfill import Backfill
 from migrator.model.errors import ConfigurationError
 from migrator.model.expressions import Defaulted, Given, Missing, Sql, children, walk
 from migrator.model.names import Relation
-from migrator.model.parameters import Arguments, File, Parameter, Scalar, Table
+from migrator.model.parameters import Arguments, File, Parameter, Pattern, Scalar, Table
 from migrator.model.parameters import Mapping as Content
 from migrator.project.faults import Fault, did_you_mean, raise_all, shown
 from migrator.project.mapping import read_mapping
@@ -22,6 +22,7 @@ KINDS: Final[dict[str, type]] = {"str": str, "int": int, "float": float, "bool":
 WORDS: Final = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 EXAMPLES: Final = {
     str: '"text"', int: "10", float: "0.5", bool: "true", File: '"users.csv"', Table: '"auth.users"',
+    Pattern: '"^test-[0-9]+$"',
 }  # fmt: skip
 
 
@@ -104,7 +105,8 @@ def _needed(backfill: Backfill) -> dict[str, set[str | None]]:
     switch = None if backfill.only_if is None else backfill.only_if.name
     columns = [one for one in backfill.expressions.values() if isinstance(one, Given)]
     found: dict[str, set[str | None]] = {}
-    for name in _inside(columns, backfill.parts(moving=False)):
+    said = [name for name, one in backfill.parameters().items() if one.needed]
+    for name in (*said, *_inside(columns, backfill.parts(moving=False))):
         found.setdefault(name, set()).add(switch)
     for one in backfill.moving:
         own = switch if one.only_if is None else one.only_if.name
@@ -147,7 +149,8 @@ def _value(declared: Declared, value: Any, base: Path, *, spoken: bool) -> Conte
     if value is None:
         if not declared.needed or declared.parameter.default is not None:
             return None
-        cure = f"Set {name} = {EXAMPLES[kind]} in params, or give --param {name}=…"
+        example = shown(declared.parameter.example) if declared.parameter.example else EXAMPLES[kind]
+        cure = f"Set {name} = {example} in params, or give --param {name}=…"
         return [Fault(where=name, what="a value is needed and none is given.", cure=cure)]
     text = value if isinstance(value, str) else ""
     if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
@@ -156,11 +159,12 @@ def _value(declared: Declared, value: Any, base: Path, *, spoken: bool) -> Conte
         return _file(name, value, base)
     if kind is Table:
         return _table(name, value)
+    kind = str if kind is Pattern else kind
     made = _spoken(kind, text) if spoken and isinstance(value, str) else _typed(kind, value)
     if made is None:
         what = f"{shown(value)} is no {kind.__name__}."
         return [Fault(where=name, what=what, cure=f"Write for example {EXAMPLES[kind]}.")]
-    if declared.parameter.fits and not re.fullmatch(declared.parameter.fits, text):
+    if declared.parameter.fits and not re.fullmatch(declared.parameter.fits, str(made)):
         what = f"{shown(value)} does not fit."
         return [Fault(where=name, what=what, cure=f'Write for example "{declared.parameter.example}".')]
     return made

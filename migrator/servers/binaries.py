@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,6 +135,7 @@ def _in_wheel(package: str, place: str) -> Iterator[tuple[Path, str]]:
         yield Path(location, place), f"from the Python package {package.replace('_', '-')}"
 
 
+@cache
 def look(directory: Path, origin: str) -> Binaries | None:
     """Describe the PostgreSQL in a directory, if one is there and runs."""
     postgres = directory / "postgres"

@@ -112,7 +112,8 @@ class S3:
 
     def _launch(self, program: Path, home: Path) -> str | None:
         """Start it once; None when it answers, else what it said."""
-        base = weed.free_block()
+        base, guard = weed.claim_block()
+        self._closing.callback(guard.close)
         data, log = home / f"data-{base}", home / "weed.log"
         self.log = log
         data.mkdir()

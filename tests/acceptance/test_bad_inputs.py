@@ -223,6 +223,34 @@ def test_a_wrong_parameter(given: str, expected: str, source: str, tmp_path: Pat
     assert before == dump(source)
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("like=(", "like: '(' is no regular expression: invalid regular expression: parentheses () not balanced."),
+        ("people=no_such", "people: there is no table or view no_such."),
+        ("people=narrow", "people: narrow has no second column."),
+    ],
+)
+def test_an_argument_that_the_server_cannot_use(
+    given: str, expected: str, source: str, tmp_path: Path, said: Command
+) -> None:
+    """M106: a pattern that is none, and a table that is not there, are told by the parameter's name."""
+    execute(source, "CREATE TABLE narrow (a int)")
+    like = "sql('note ~ {like}', like=param('like', Pattern, default='^one'))"
+    owner = "given(param('people', Table), by='note')"
+    project(
+        tmp_path,
+        source,
+        {"id": 'column("id")', "note": f"sql('coalesce({{o}}, note)', o={owner})"},
+        skip=f"{{'it': {like}}}",
+    )
+    assert 0 == said("plan", CHANGE, *where(tmp_path, source), "--param", "like=", "--param", "people=old").code
+    for verb in ("plan", "apply"):
+        found = said(verb, CHANGE, *where(tmp_path, source), "--param", given)
+        assert (2, "M106") == (found.code, found.id), found
+        assert f"parameters of {CHANGE}: {expected}" in found.words
+
+
 def test_a_missing_parameter(source: str, tmp_path: Path, said: Command) -> None:
     """A parameter without which a column would silently be NULL must be given."""
     told = said("plan", CHANGE, *where(project(tmp_path, source, USER), source))

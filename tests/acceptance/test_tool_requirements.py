@@ -124,6 +124,18 @@ def test_t2_a_source_without_rows_is_said_to_have_none(database: str, tmp_path: 
     assert "Nothing to do." in said
 
 
+def test_t2_a_copy_that_was_done_before_is_not_said_to_have_no_source(
+    database: str, tmp_path: Path, tell: Tell
+) -> None:
+    """A run that goes on after a kill finds one backfill done: it moves nothing, and its source has rows."""
+    desk = one_table(tmp_path, database)
+    run(desk)
+    execute(database, "DELETE FROM migrator.step WHERE phase = 'backfill'; UPDATE migrator.range SET done = false")
+    code, said = tell(desk, "apply")
+    assert 0 == code
+    assert "nothing to move in this run" in said
+
+
 def test_t2_a_backfill_that_leaves_every_row_behind_is_named(database: str, tmp_path: Path) -> None:
     """H133: rules that skip all there is are shown by the plan; rows that another backfill takes are no loss."""
     behind = {"parts": {"skip": "{'old news': sql('id > 0'), 'never': sql('id < 0')}"}}
@@ -364,6 +376,21 @@ def test_t9_t10_what_fails_only_when_it_is_used_is_found_before_rows_move(
         assert {"1": ("moved", "1"), "2": ("moved", "2"), "3": ("moved", "3")} == fates(desk)
         assert check(desk).proven
     assert () == use_cases.apply(desk, listen=lambda _: None).hazards
+
+
+def test_t9_the_first_row_that_moves_may_be_a_later_one(database: str, tmp_path: Path) -> None:
+    """Where the first rows all stay behind, the smoke test goes on looking."""
+    also, id, what = BROKEN["a trigger on insert"]
+    desk = one_table(
+        tmp_path,
+        database,
+        rows=[(number, None if number < 30 else "said") for number in range(1, 31)],
+        also=also.format(guard=GUARD),
+        ddl_down="DROP TABLE new; DROP FUNCTION broken",
+        parts={"skip": '{"silent": sql("note IS NULL")}'},
+    )
+    (found,) = use_cases.apply(desk, listen=lambda _: None).hazards
+    assert (id, True) == (found.id, what in found.what)
 
 
 @pytest.mark.every_server

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import psycopg
 import pytest
 
 from migrator.database.connect import Database
@@ -30,7 +28,7 @@ from tests.support.archives import (
     with_roles,
 )
 from tests.support.kills import as_it_was
-from tests.support.projects import back, check, execute, one_table, rows_of, run, silent
+from tests.support.projects import back, check, execute, one_table, rows_of, run, settle, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,9 +159,8 @@ def test_what_reads_the_sources_is_refused(database: str, tmp_path: Path, act: o
 def test_a_write_into_the_archive_makes_the_proof_stale(database: str, tmp_path: Path) -> None:
     """The proof says what it is a proof of under the later name too: after a write, going back ends at copied."""
     desk = archived(tmp_path, database)
-    with closing(psycopg.connect(database, autocommit=True)) as conn:
-        conn.execute("UPDATE _archived_old SET note = 'changed' WHERE id = 1")
-        conn.execute("SELECT pg_stat_force_next_flush()") if conn.info.server_version >= 150_000 else None
+    execute(database, "UPDATE _archived_old SET note = 'changed' WHERE id = 1")
+    settle(database)
     with pytest.raises(RefusedError, match="is stale"):
         check(desk)
     assert State.COPIED is back(desk, to=Phase.VERIFY).state

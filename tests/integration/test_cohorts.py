@@ -150,6 +150,13 @@ def test_a_part_is_taken_back_and_goes_again(database: str, tmp_path: Path) -> N
     back(desk)
 
 
+def test_before_expand_there_is_nothing_to_take_back(database: str, tmp_path: Path) -> None:
+    """Tables that are not there yet are no fault of the definition: nothing is counted as lost, nothing is done."""
+    desk = project(tmp_path, database)
+    assert () == cohorts.losses(desk, Asked(upto=1_000))
+    assert ("nothing of moving was moved",) == cohorts.rollback(desk, Asked(upto=1_000), listen=silent).notes
+
+
 def test_a_member_is_moved_when_all_its_rows_are(database: str, tmp_path: Path) -> None:
     """A cohort with a row in quarantine is not for the application to read yet."""
     desk = project(tmp_path, database)

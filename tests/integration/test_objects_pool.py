@@ -346,6 +346,18 @@ class TestServer:
             weed.remove_stale_sockets()
         assert {living, foreign} == set(tmp_path.iterdir())
 
+    def test_sockets_of_who_is_just_starting_stay(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """A socket that is there but not heard yet is left alone while somebody holds its block."""
+        monkeypatch.setattr(weed, "SOCKETS", tmp_path)
+        base, guard = weed.claim_block()
+        starting = tmp_path / f"seaweedfs-master-grpc-{base + weed.TWIN}.sock"
+        with guard, socket.socket(socket.AF_UNIX) as unheard:
+            unheard.bind(str(starting))
+            weed.remove_stale_sockets()
+            assert starting.exists()
+        weed.remove_stale_sockets()
+        assert not starting.exists()
+
     def test_it_leaves_nothing(self) -> None:
         """Once closed neither its process nor its sockets are there, and it may be closed twice."""
         server = S3.start()
@@ -359,14 +371,14 @@ class TestServer:
         port = int(server.endpoint.rpartition(":")[2])
         assert not list(weed.SOCKETS.glob(f"seaweedfs-*-{port}.sock"))
 
-    def test_a_port_that_is_taken(self, objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_port_that_is_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """When somebody else is quicker at a port, other ones are tried."""
-        taken = int(objects.endpoint.rpartition(":")[2]) - weed.SERVICES.index("s3")
-        blocks = iter([taken, weed.free_block()])
-        monkeypatch.setattr(weed, "free_block", lambda: next(blocks))
-        with S3.start() as server:
-            assert server.endpoint != objects.endpoint
-        objects.store.check(objects.shared)
+        claims = [weed.claim_block(), weed.claim_block()]
+        taken, _ = claims[0]
+        left = iter(claims)
+        monkeypatch.setattr(weed, "claim_block", lambda: next(left))
+        with socket.create_server(("127.0.0.1", weed.s3_port(taken))), S3.start() as server:
+            assert server.endpoint.endswith(f":{weed.s3_port(claims[1][0])}")
 
     def test_without_seaweed_moto_serves_and_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where there is no SeaweedFS, moto stands in, in a thread."""

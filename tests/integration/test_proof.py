@@ -17,7 +17,7 @@ from migrator.cli import app
 from migrator.model.step import Phase
 from migrator.workflow.desk import Desk
 from migrator.workflow.use_cases import status_facts, verify
-from tests.support.projects import CHANGE, check, execute, make_project, rows_of, run, settle, silent
+from tests.support.projects import CHANGE, check, execute, make_project, one_table, rows_of, run, settle, silent
 
 ROWS = 100_000
 VICTIM, OTHER = 61_234, 61_235
@@ -198,6 +198,18 @@ def test_a_proof_goes_stale_with_the_source(pair: Desk) -> None:
     settle(pair.database.url)
     facts = status_facts(pair)
     assert ("copied", True) == (facts.state.value, facts.stale)
+
+
+@pytest.mark.every_server
+def test_what_was_loaded_just_before_makes_no_proof_stale(database: str, tmp_path: Path) -> None:
+    """Writes that ended before verify began are in what it counted, also where a process collects them."""
+    desk = one_table(tmp_path, database)
+    run(desk)
+    for number in range(10, 13):
+        execute(database, f"INSERT INTO old VALUES ({number}, 'x'); DELETE FROM old WHERE id = {number}")
+        assert check(desk).proven
+        settle(database)
+        assert not status_facts(desk).stale
 
 
 # --- values of every type ------------------------------------------------------------------------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.support.databases import Databases
 
-AT_ONCE = 5  # strangers of one change
+AT_ONCE = 10  # strangers of one change
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def place(databases: Databases) -> Iterator[tuple[str, frozenset[str]]]:
 QUIET = {"database": None, "deadline": None, "phases": [Phase.generate], "suppress_health_check": list(HealthCheck)}
 
 
-@settings(max_examples=20, derandomize=True, **QUIET)
+@settings(max_examples=10, derandomize=True, **QUIET)
 @given(data=st.data())
 def test_strangers_go_there_and_back(place: tuple[str, frozenset[str]], data: st.DataObject) -> None:
     """A hundred tables are moved, proven, found done, and taken back so that nothing is left of it."""

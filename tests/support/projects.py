@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
+from importlib.util import cache_from_source
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -219,7 +220,9 @@ def _write_revisions(directory: Path, change: str, ups: Sequence[str], downs: Se
     for number, (up, down) in enumerate(zip(ups, downs, strict=True), 1):
         revision = f"{change[:24]}_{number:04}"
         label = (change,) if before is None else None
-        (directory / "versions" / f"{revision}.py").write_text(
+        at = directory / "versions" / f"{revision}.py"
+        Path(cache_from_source(str(at))).unlink(missing_ok=True)  # of the same second and size, it would be believed
+        at.write_text(
             f'"""Revision {number} of {change}."""\n\nfrom alembic import op\n\n'
             f"revision = {revision!r}\ndown_revision = {before!r}\nbranch_labels = {label!r}\ndepends_on = None\n\n\n"
             f"def upgrade() -> None:\n    op.execute({_escaped(up)!r})\n\n\n"

@@ -13,9 +13,11 @@ import psycopg
 import pytest
 
 from migrator.cli.app import run
-from migrator.cli.demo import output_type_tables, stories
+from migrator.cli.demo import objects, output_type_tables, stories
 from migrator.cli.demo.evidence import Evidence
+from migrator.cli.run import Run
 from migrator.demo.output_type_tables.fates import VIDEOS
+from migrator.servers import weed
 
 
 def test_the_demo_keeps_every_promise(capsys, monkeypatch):
@@ -47,6 +49,19 @@ def test_the_demo_keeps_every_promise_of_each_change(change, capsys):
     (told,) = json.loads(capsys.readouterr().out)["changes"]
     assert (told["change"], told["kept"]) == (change, True)
     assert 15 <= len(told["promises"])
+    claims = {one["claim"] for one in told["promises"]}
+    with_objects = {"the key of every row leads to its object", "the bucket is as it was, object by object"}
+    assert with_objects & claims == (with_objects if change == "jobs_and_attempts" else set())
+
+
+def test_where_no_seaweedfs_is_to_be_had_the_demo_leaves_the_objects_out(capsys, monkeypatch):
+    """The story is told as it is without objects, and says so; no other server of ours keeps conditions of copies."""
+    monkeypatch.setattr(weed, "find", lambda: None)
+    story = stories.find("jobs_and_attempts")[0]
+    with objects.beside(Run(), story, None) as (told, bucket):
+        assert (told, bucket) == (story, None)
+    assert "copy_objects" not in story.params
+    assert "There is no weed for this machine: the demo leaves the objects out." in capsys.readouterr().err
 
 
 def test_without_a_name_every_story_is_told():

@@ -133,12 +133,20 @@ def test_a_text_that_does_not_fit_is_refused(text: str) -> None:
     assert f'p: {shown(text)} does not fit. Write for example "24 hours".' in refused(interval, said={"p": text})
 
 
+def test_a_number_that_does_not_fit_is_refused() -> None:
+    """Also what stands in the file as a number."""
+    number = backfill(a=param("p", int, default=60, fits="[0-9]{1,5}", example="60"))
+    assert {"p": 5} == resolved(number, said={"p": "+5"}).scalars
+    for spoken in ({"said": {"p": "-1"}}, {"given": {"p": -1}}):
+        assert 'does not fit. Write for example "60".' in refused(number, **spoken)
+
+
 def test_an_example_fits_itself() -> None:
     """A declaration that contradicts itself is a fault of the definition."""
     with pytest.raises(ConfigurationError, match="M110"):
         param("p", fits="[0-9]+", example="many")
     with pytest.raises(ConfigurationError, match="M110"):
-        param("p", int, fits="[0-9]+", example="1")
+        param("p", float, fits="[0-9]+", example="1")
 
 
 def test_the_spoken_value_wins() -> None:
@@ -267,6 +275,16 @@ def test_a_backfill_left_out_needs_nothing() -> None:
     assert "a value is needed" in refused(optional, given={"wanted": True})
     assert wants(optional, resolved(optional, given={"wanted": True, "p": "x"}))
     assert "a value is needed" in refused(optional, needs(str))
+
+
+def test_a_parameter_of_a_fragment_is_needed_where_it_says_so() -> None:
+    """A backfill that is wanted cannot do without; the message has an example of what is missing."""
+    moment = param("p", fits="[0-9-]+", example="2026-02-01", needed=True)
+    optional = replace(backfill(a=sql("{p}::date", p=moment)), only_if=param("wanted", bool, default=False))
+    assert not wants(optional, resolved(optional))
+    said = refused(optional, given={"wanted": True})
+    assert "p: a value is needed and none is given. Set p = '2026-02-01' in params" in said
+    assert wants(optional, resolved(optional, given={"wanted": True, "p": "2026-02-01"}))
 
 
 def test_objects_that_are_not_wanted_need_nothing() -> None:

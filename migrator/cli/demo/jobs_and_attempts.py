@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from migrator.cli.demo.story import Planted, Story
+from migrator.cli.demo.story import Bucket, Planted, Story
 from migrator.cli.render.words import rows
 from migrator.demo import jobs_and_attempts as legacy
 from migrator.demo.scripts import make_role
@@ -52,8 +52,23 @@ def _planted(count: int | None) -> tuple[Planted, ...]:
     )
 
 
-def _fates(count: int | None, *, after: bool) -> Fates:
-    found = legacy.fates(rows=count, in_use=after, expanded=after)
+def _planted_objects(count: int | None) -> tuple[Planted, ...]:
+    found = legacy.planted_media(rows=count)
+    return (
+        Planted(found.objects, "objects, with | in most of their keys", "beside each that a moved row needs, a copy"),
+        Planted(found.named_by_hand, "with blanks, %, + and letters of all kinds", "copied like any other"),
+        Planted(found.ending_belies, "are not what their ending says", "an ending that says what they are"),
+        Planted(found.untold, "of which nobody said what they are", "the ending that they had"),
+        Planted(found.without_picture, "finished pictures are gone", "the attempt is kept back, and says so"),
+        Planted(found.without_original, "originals never came", "the attempt is kept back, and says so"),
+        Planted(found.taken, "another object where the copy must go", "not overwritten; the attempt is kept back"),
+        Planted(found.there_already, "copied by hand already", "found, and left on the way back"),
+        Planted(found.broken_off, "without content", "copied as it is"),
+    )
+
+
+def _fates(count: int | None, *, after: bool, objects: bool = False) -> Fates:
+    found = legacy.fates(rows=count, in_use=after, expanded=after, objects=objects)
     held = "dismissed" if after else "quarantined"
     numbers = {(name, "moved"): one.moved for name, one in found.items()}
     numbers |= {(name, "merged"): one.merged for name, one in found.items()}
@@ -66,6 +81,10 @@ def _before(count: int | None) -> Fates:
 
 def _after(count: int | None) -> Fates:
     return _fates(count, after=True)
+
+
+def _after_with_objects(count: int | None) -> Fates:
+    return _fates(count, after=True, objects=True)
 
 
 STORY = Story(
@@ -83,6 +102,21 @@ STORY = Story(
     tables=legacy.LEGACY_TABLES,
     outsider=OUTSIDER,
     outside="Whoever writes reports",
+    bucket=Bucket(
+        name=legacy.BUCKET,
+        objects=lambda count: legacy.media(rows=count),
+        planted=_planted_objects,
+        params={"copy_objects": "true"},
+        after=_after_with_objects,
+        keys="""
+            SELECT s3_key FROM restore_attempts JOIN restoration_jobs AS old ON old.id = job_id
+            WHERE s3_key NOT IN ('failed', 'pending')""",
+        inputs="""
+            SELECT array_agg('processed/' || job_id || '.' || ending ORDER BY n) FROM restore_attempts
+            JOIN restoration_jobs AS old ON old.id = job_id
+            CROSS JOIN unnest(ARRAY['jpg', 'png', 'webp', 'heic']) WITH ORDINALITY AS endings (ending, n)
+            GROUP BY job_id""",
+    ),
     look=(
         "backfills/_restoration.py                     whose a job is, and where its pictures are",
         "revisions/versions/0012_restore_attempts.py   two tables that point at each other",

@@ -20,6 +20,7 @@ from migrator.model.verdict import Verdict
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from migrator.cli.demo.objects import Beside
     from migrator.cli.demo.story import Story
     from migrator.workflow.desk import Desk
 
@@ -35,6 +36,7 @@ class Stage:
     desk: Desk
     pg_dump: Path
     rows: int | None = None
+    beside: Beside | None = None
     promises: list[Verdict] = field(default_factory=list)
     _promised: bool = False  # whether a promise was the last that was said
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from migrator.cli.demo import objects
 from migrator.cli.demo.part_by_part import go_ahead
 from migrator.cli.demo.putting_away import put_away
 from migrator.cli.demo.stage import Stage
@@ -32,6 +33,7 @@ class Walk(Stage):
         if self.story.share:
             go_ahead(self)
         self._copy()
+        objects.find(self)
         self._prove()
         if self.story.outsider:
             put_away(self)
@@ -45,6 +47,7 @@ class Walk(Stage):
         self.page([self.story.about, ""])
         head = ("rows", "what is in it", "what must become of them")
         self.page(columns([head, *planted], right=(0,), width=self.run.width))
+        objects.introduce(self)
 
     def _foresee(self, before: evidence.Evidence) -> None:
         from migrator.cli.render.plan import plan as screen
@@ -85,6 +88,10 @@ class Walk(Stage):
             self._promise_zero(one.backfill, one.unaccounted, closes=one.closes)
         for source in counted.sources:
             self._promise_zero(f"source {source.source}", source.unaccounted, closes=source.closes)
+        for kind in counted.objects:
+            self._promise_zero(
+                f"{kind.name} of {kind.backfill}", kind.unaccounted, closes=not kind.unaccounted, what="object"
+            )
         wanted = self.story.after(self.rows)
         self._promise_fates("every planted row is where it belongs", counted.balances, wanted)
 
@@ -116,9 +123,9 @@ class Walk(Stage):
         from migrator.workflow import use_cases
 
         self.title("Prove it row by row, and do it again")
-        self.command("verify")
+        self.command("verify", *(("--check-objects",) if self.beside else ()))
         with self.listening() as listen:
-            verified = use_cases.verify(self.desk, listen=listen)
+            verified = use_cases.verify(self.desk, check_objects=self.beside is not None, listen=listen)
         self.show(verified)
         compared = f"{number(sum(one.compared for one in verified.comparisons))} rows compared"
         self.promise("every row is proven", kept=verified.proven is True, evidence=compared)
@@ -142,6 +149,7 @@ class Walk(Stage):
         with self.listening() as listen:
             self.show(undoing.rollback(self.desk, lose=lose, listen=listen))
         self.promise_same("the database is as it was, schema and rows", before)
+        objects.promise_same(self)
 
     def _refused(self, lose: Sequence[str]) -> None:
         """Try a rollback that must not happen, for it would lose what the application wrote."""
@@ -154,8 +162,8 @@ class Walk(Stage):
         claim = "rollback refuses to lose the application's rows, and counts them"
         self.promise(claim, kept=named, evidence=", ".join(lose) or "no row was named")
 
-    def _promise_zero(self, name: str, unaccounted: int, *, closes: bool) -> None:
-        claim = f"{name} accounts for every row"
+    def _promise_zero(self, name: str, unaccounted: int, *, closes: bool, what: str = "row") -> None:
+        claim = f"{name} accounts for every {what}"
         self.promise(claim, kept=closes, evidence=f"unaccounted {number(unaccounted)}")
 
     def _promise_fates(self, claim: str, found: Iterable[Balance], wanted: Mapping[tuple[str, str], int]) -> None:

@@ -55,7 +55,10 @@ def _steps(given: Report, width: int) -> list[str]:
     if given.nothing_done:
         silent = not (given.verdicts or given.balances or given.comparisons)
         return ["Nothing to do."] if silent else []
-    made = [_step(one, empty=given.verb != "rollback" and _is_empty(one)) for one in given.steps]
+    empty = "" if given.verb == "rollback" else "nothing to move"
+    read = {one.backfill for one in given.balances if one.source_rows}
+    nothing = {True: f"{empty} in this run", False: f"{empty}: the source has no rows"}
+    made = [_step(one, nothing[one.name in read] if empty and _is_empty(one) else "") for one in given.steps]
     others = sum(max(len(line[at]) for line in made) + len(GAP) for at in (0, 1, 3, 4, 5))
     room = max(STEP, width - others)
     short = [(*line[:2], elided(line[2], room), *line[3:]) for line in made]
@@ -103,17 +106,16 @@ def _notes(given: Report, width: int) -> Iterator[str]:
 
 
 def _is_empty(one: StepReport) -> bool:
-    """Whether a copy met no source row at all."""
+    """Whether a copy met no row that it had to move."""
     return one.phase is Phase.BACKFILL and one.unit == "row" and not any(one.detail.values())
 
 
-def _step(one: StepReport, *, empty: bool = False) -> tuple[str, ...]:
+def _step(one: StepReport, nothing: str) -> tuple[str, ...]:
     took = duration(one.seconds)
     if one.seconds >= 1 and (speed := rate(one.rows, one.seconds, one.unit)):
         took += f", {speed}"
     count = rows(one.rows, one.unit) if one.rows else ""
-    said = "nothing to move: the source has no rows" if empty else detail(one.detail)
-    return ("✓", one.phase.value, one.title or one.name, count, said, took)
+    return ("✓", one.phase.value, one.title or one.name, count, nothing or detail(one.detail), took)
 
 
 def elided(title: str, room: int = STEP) -> str:

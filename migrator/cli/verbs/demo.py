@@ -12,6 +12,7 @@ from migrator.cli.shell import application
 from migrator.cli.verb import verb
 
 if TYPE_CHECKING:
+    from migrator.cli.demo.objects import Beside
     from migrator.cli.demo.story import Story
     from migrator.cli.demo.walk import Walk
     from migrator.servers import Postgres
@@ -53,6 +54,7 @@ def demo(
     dirty rows, every command with what it shows, and whether each promise is kept; a broken one ends
     the demo with 4.
     """
+    from migrator.cli.demo.objects import beside
     from migrator.cli.demo.stories import find
     from migrator.servers import Postgres
 
@@ -63,9 +65,10 @@ def demo(
     run.note("Starting a PostgreSQL of our own …")
     with Postgres.start() as server:
         walks = []
-        for story in stories:
-            walk = _walk(run, story, server, rows)
-            walk.go()
+        for one in stories:
+            with beside(run, one, rows) as (story, bucket):
+                walk = _walk(run, story, server, rows, bucket)
+                walk.go()
             walks.append(walk)
         _sum_up(run, walks)
         if keep:
@@ -73,7 +76,7 @@ def demo(
     return exits.DONE if all(one.proven for walk in walks for one in walk.promises) else exits.NOT_PROVEN
 
 
-def _walk(run: Run, story: "Story", server: "Postgres", rows: int | None) -> "Walk":
+def _walk(run: Run, story: "Story", server: "Postgres", rows: int | None, bucket: "Beside | None") -> "Walk":
     from migrator.cli.demo.walk import Walk
     from migrator.database.connect import Database
     from migrator.model.names import quote
@@ -86,7 +89,8 @@ def _walk(run: Run, story: "Story", server: "Postgres", rows: int | None) -> "Wa
     url = server.url(story.database)
     params = {**story.params, **(run.params or {})}
     desk = open_desk(story.change, config=str(Project.documented().root), url=url, params=params)
-    return Walk(run=run, story=story, desk=desk, pg_dump=find_dump(server.major), rows=rows)
+    desk = bucket.known_to(desk) if bucket else desk
+    return Walk(run=run, story=story, desk=desk, pg_dump=find_dump(server.major), rows=rows, beside=bucket)
 
 
 def _sum_up(run: Run, walks: "list[Walk]") -> None:

@@ -46,7 +46,7 @@ def verify(
         bool,
         typer.Option(
             "--check-objects",
-            help="Look at every copied object, too. Example: migrator verify jobs_and_attempts --check-objects",
+            help="Look at every object that was copied too. Example: migrator verify jobs_and_attempts --check-objects",
         ),
     ] = False,
     cohort: Cohort = None,

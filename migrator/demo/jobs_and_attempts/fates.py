@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from migrator.demo.jobs_and_attempts.media import TAKEN, WITHOUT_ORIGINAL, WITHOUT_PICTURE
 from migrator.demo.jobs_and_attempts.mix import LIVE, MIX, STALE
 from migrator.demo.jobs_and_attempts.planted import is_encoded, is_encoded_twice, row_count
 
@@ -20,6 +21,11 @@ SELECTED = "jobs_selected_restores"
 NOBODY = "no identity map names its user"
 NO_DATE = "nobody recorded when it was made"
 NO_PICTURE = "completed, and no picture is named"
+
+# Of a row whose objects are copied.
+NO_OBJECT = "picture: object missing"
+NO_UPLOAD = "original: object missing"
+IS_TAKEN = "original: another object holds this key"
 
 MADE = "created_at is its last change, for the beginning was never recorded"
 ENDED = "created_at is its beginning, for the end was never recorded"
@@ -51,17 +57,18 @@ def fates(
     in_use: bool = False,
     stale_after: bool = False,
     expanded: bool = True,
+    objects: bool = False,
 ) -> dict[str, Fate]:
     """Say by backfill what must become of the rows that `build_legacy` with the same scale or rows makes.
 
     `in_use`: the new application has written already. `stale_after`: a day was given. Before the tables are `expanded`
-    nothing is said of rows that are written in place.
+    nothing is said of rows that are written in place. `objects` were copied, of the bucket that `media` fills.
     """
     number = row_count(scale=scale, rows=rows)
     live = 1 if in_use and number else 0
-    held = _times(number, _held)
-    jobs, attempts = Counter(one for one in held.elements() if one != NO_PICTURE), held
-    keys = _times(number, lambda one: _key(one, stale_after=stale_after))
+    jobs = _times(number, _job_held)
+    attempts = _times(number, lambda one: _held(one, objects=objects))
+    keys = _times(number, lambda one: _key(one, stale_after=stale_after, objects=objects))
     return {
         **({SELECTED: Fate(moved=keys["picture"])} if expanded else {}),
         JOBS: Fate(
@@ -73,7 +80,7 @@ def fates(
         ATTEMPTS: Fate(
             moved=number - attempts.total(),
             quarantined=dict(attempts),
-            flags=_flags(number),
+            flags=_flags(number, objects=objects),
             keys=dict(keys),
         ),
     }
@@ -89,20 +96,34 @@ def _times(rows: int, said: Callable[[Restoration], str | None]) -> Counter[str]
     return found
 
 
-def _held(one: Restoration) -> str | None:
+def _job_held(one: Restoration) -> str | None:
     if one.address is None:
         return NOBODY
-    if not one.dated:
-        return NO_DATE
-    return NO_PICTURE if one.status == "completed" and not one.processed_image_url else None
+    return None if one.dated else NO_DATE
+
+
+def _held(one: Restoration, *, objects: bool) -> str | None:
+    if (why := _job_held(one)) is not None:
+        return why
+    if one.status == "completed" and not one.processed_image_url:
+        return NO_PICTURE
+    return _object_at_fault(one) if objects else None
+
+
+def _object_at_fault(one: Restoration) -> str | None:
+    if one.number in WITHOUT_PICTURE:
+        return NO_OBJECT
+    if one.number in WITHOUT_ORIGINAL:
+        return NO_UPLOAD
+    return IS_TAKEN if one.number in TAKEN else None
 
 
 def _remark_of_job(one: Restoration) -> str | None:
-    kept = _held(one) in {None, NO_PICTURE} and one.number != LIVE
+    kept = _job_held(one) is None and one.number != LIVE
     return MADE if kept and one.created is None else None
 
 
-def _flags(rows: int) -> dict[str, int]:
+def _flags(rows: int, *, objects: bool) -> dict[str, int]:
     remarks: dict[str, Callable[[Restoration], bool]] = {
         ENCODED: is_encoded,
         ENCODED_TWICE: is_encoded_twice,
@@ -111,12 +132,16 @@ def _flags(rows: int) -> dict[str, int]:
     }
     found: dict[str, int] = {}
     for text, holds in remarks.items():
-        found |= _times(rows, lambda one, text=text, holds=holds: text if holds(one) and _held(one) is None else None)  # type: ignore[misc]
+
+        def said(one: Restoration, text: str = text, holds: Callable[[Restoration], bool] = holds) -> str | None:
+            return text if holds(one) and _held(one, objects=objects) is None else None
+
+        found |= _times(rows, said)
     return found
 
 
-def _key(one: Restoration, *, stale_after: bool) -> str | None:
-    if _held(one) is not None:
+def _key(one: Restoration, *, stale_after: bool, objects: bool) -> str | None:
+    if _held(one, objects=objects) is not None:
         return None
     if one.status == "completed":
         return "picture"

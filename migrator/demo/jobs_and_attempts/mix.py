@@ -52,6 +52,8 @@ FORMS: Final = (
     "encoded twice",
 )
 CLOUDFRONT = "https://d2rekindle0abcd.cloudfront.net/"
+#: What rows of tests share; the host is that of a test.
+TEST_KEY: Final = "original/test.jpg"
 REGIONAL = f"https://{BUCKET}.s3.us-east-2.amazonaws.com/"
 
 # By the number of a row in the order of STATUSES; none of them belongs to the user whom nobody knows.
@@ -64,6 +66,13 @@ EMPTY: Final = frozenset({102, 103, 104})
 FAILED_WITH_PICTURE: Final = frozenset({150, 151})
 RUNNING_WITH_PICTURE: Final = frozenset({166})
 STALE: Final = frozenset(range(165, 175))
+#: Names of finished pictures that somebody gave by hand; `#` is the picture's name here too.
+BY_HAND: Final = {
+    94: "Mãe à praia, été #.jpg",
+    95: "100% restored #.jpg",
+    96: "a+b & c #.jpg",
+    97: "家族 写真 #.jpg",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,11 +102,13 @@ class Restoration:
     @property
     def key(self) -> str:
         """The key of its finished picture, with `#` for the picture's name."""
-        return f"restorations/{self.subject}/processed/#.jpg"
+        return f"restorations/{self.subject}/processed/{BY_HAND.get(self.number, '#.jpg')}"
 
     @property
     def original_key(self) -> str:
-        """The key of its original picture."""
+        """The key of its original picture; tests share one."""
+        if self.number in NO_UPDATED:
+            return TEST_KEY
         return f"restorations/{self.subject}/original/#.{ENDINGS[self.number % len(ENDINGS)]}"
 
 
@@ -134,7 +145,7 @@ def _restoration(number: int) -> Restoration:
         updated=updated,
     )
     form = FORMS[number % len(FORMS)]
-    of_test = "https://test.cloudfront.net/original/test.jpg"
+    of_test = f"https://test.cloudfront.net/{TEST_KEY}"
     original = of_test if number in NO_UPDATED else address(form, bare.original_key)
     return _with(bare, original, _processed(bare, form))
 
