@@ -72,7 +72,7 @@ def test_the_keys_of_a_report_are_stable():
         "change", "verb", "database", "state", "steps", "balances", "sources", "comparisons", "verdicts", "hazards",
         "objects", "waiting", "notes", "next", "nothing_done", "proven",
     }  # fmt: skip
-    assert set(made["steps"][0]) == {"phase", "name", "title", "rows", "detail", "seconds"}
+    assert set(made["steps"][0]) == {"phase", "name", "title", "rows", "unit", "detail", "seconds"}
     assert set(made["balances"][0]) == {
         "backfill", "source", "target", "source_rows", "terms", "unaccounted", "examples", "foreign", "target_rows",
         "flags", "recorded", "seconds", "closes",
