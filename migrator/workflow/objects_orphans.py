@@ -217,6 +217,7 @@ def _places(conn: Connection, desk: Desk, asked: Asked) -> list[Names]:
     prepared: list[Prepared] = [prepare(conn, desk.change, one, search_path=path) for one in with_objects(desk)]
     found = [name for one in prepared for name in naming.of_source(conn, one, default, path)]
     found += [name for one in prepared for name in naming.of_target(one, default)]
+    found += [name for one in prepared for name in naming.by_convention(conn, one, default)]
     found += [naming.named_by(conn, one, path) for one in asked.named_by]
     return [*found, *naming.of_ledger(conn, default)]
 
