@@ -22,6 +22,8 @@ from migrator.engine.prepare import Prepared, prepare
 from migrator.ledger.run import Listen, Run
 from migrator.model.backfill import Backfill
 from migrator.model.errors import RefusedError, UsageError
+from migrator.model.expressions import ObjectKey, walk
+from migrator.model.moved_objects import MovedObject
 from migrator.model.objects import ObjectName, Outcome, Removal, StoredObject
 from migrator.model.orphans import Amount, Deletion, Left, Orphans, Scope
 from migrator.model.step import Event, Hazard, Phase
@@ -71,7 +73,7 @@ def orphans(desk: Desk, asked: Asked, *, listen: Listen) -> Orphans:
 
 
 def refuse_unready(desk: Desk, wanted: Wanted) -> Scope:
-    """Raise what stands in the way of a deletion before anything is listed: M289, M290, M291, M294.
+    """Raise what stands in the way of a deletion before anything is listed: M289, M290, M291, M294, M297.
 
     Gives the one bucket it is about.
     """
@@ -87,9 +89,40 @@ def refuse_unready(desk: Desk, wanted: Wanted) -> Scope:
     if any(not one.prefix for one in scopes) and not asked.prefixes:
         what = f"The keys of {desk.change.name} begin with a field, so all of {buckets[0]} would be looked at."
         raise UsageError("M289", what, "Say which part of it is yours alone: --prefix restored/")
+    _refuse_unheld(desk, scopes)
     if not wanted.go_on:
         manifests.refuse_taken(wanted.manifest)
     return Scope(bucket=buckets[0])
+
+
+def _refuse_unheld(desk: Desk, scopes: Sequence[Scope]) -> None:
+    """Raise RefusedError M297 where nobody can say whose an object is that no record of the Ledger names."""
+    if unheld := _unheld(desk, scopes):
+        told = ", ".join(map(str, unheld))
+        held = sorted({one.prefix for one in scopes} - {one.prefix for one in unheld})
+        raise RefusedError(
+            "M297",
+            f"No column holds the keys under {told}: what the application itself put there looks like an orphan."
+            " Nothing was deleted.",
+            f"Look elsewhere alone: --prefix {held[0]}" if held else "Look elsewhere alone: --prefix PREFIX",
+        )
+
+
+def _unheld(desk: Desk, scopes: Sequence[Scope]) -> tuple[Scope, ...]:
+    """List the beginnings of keys, within what is looked at, that the definitions make and write into no column."""
+    default, found = desk.project.storage().bucket or "", dict[Scope, None]()
+    for backfill in with_objects(desk):
+        written = {
+            one.name for made in backfill.expressions.values() for one in walk(made) if isinstance(one, ObjectKey)
+        }
+        beside = [one for name, one in backfill.objects.items() if name not in written]
+        for prefix, bucket in _targets(desk, backfill, default, beside):
+            found |= {one: None for one in scopes if bucket in {None, one.bucket} and _meet(one.prefix, prefix)}
+    return tuple(found)
+
+
+def _meet(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
 
 
 def refuse_typed(bucket: str, typed: str) -> None:
@@ -106,7 +139,7 @@ def delete(desk: Desk, wanted: Wanted, *, listen: Listen) -> tuple[Orphans, Dele
     """Delete orphans that are old enough, after a manifest of them is on the disk; under the lease of the change.
 
     Each is deleted only as the object that was listed. Killed, it goes on with the same manifest.
-    Raises as `orphans` does, RefusedError M290, M291, M292, M401, M405, UsageError M291, M294.
+    Raises as `orphans` does, RefusedError M290, M291, M292, M297, M401, M405, UsageError M291, M294.
     """
     bucket = refuse_unready(desk, wanted).bucket
     refuse_typed(bucket, wanted.typed)
@@ -137,7 +170,7 @@ def scopes_of(desk: Desk, asked: Asked) -> tuple[Scope, ...]:
     default = desk.project.storage().bucket or ""
     found: set[Scope] = set()
     for backfill in with_objects(desk):
-        for prefix, bucket in _targets(desk, backfill, default):
+        for prefix, bucket in _targets(desk, backfill, default, backfill.objects.values()):
             if bucket is None and asked.bucket is None:
                 what = f"{backfill.name}: the bucket of its objects differs from row to row."
                 raise UsageError("M289", what, "Name one of them: --bucket NAME")
@@ -167,9 +200,12 @@ def with_objects(desk: Desk) -> list[Backfill]:
     return found
 
 
-def _targets(desk: Desk, backfill: Backfill, default: str) -> Iterator[tuple[str, str | None]]:
+def _targets(
+    desk: Desk, backfill: Backfill, default: str, objects: Iterable[MovedObject]
+) -> Iterator[tuple[str, str | None]]:
+    """Say how the keys of objects and of all documents begin, and in which bucket; None where only the row knows."""
     arguments = desk.change.arguments
-    for one in backfill.objects.values():
+    for one in objects:
         yield one.template.literals[0], naming.constant(one.to_bucket, default, arguments)
     for document in backfill.documents.values():
         yield document.template.literals[0], naming.constant(document.bucket, default, arguments)
@@ -270,11 +306,11 @@ def _found(
         unmet_examples=tuple(engine.unmet_names(conn, places, asked.show)),
         elsewhere=elsewhere,
         unasked=unasked,
-        hazards=tuple(_hazards(unasked, elsewhere)),
+        hazards=tuple(_hazards(unasked, elsewhere, _unheld(desk, scopes))),
     )
 
 
-def _hazards(unasked: Mapping[str, int], elsewhere: int) -> Iterator[Hazard]:
+def _hazards(unasked: Mapping[str, int], elsewhere: int, unheld: Sequence[Scope]) -> Iterator[Hazard]:
     for where, count in unasked.items():
         yield Hazard(
             id="H185",
@@ -286,6 +322,14 @@ def _hazards(unasked: Mapping[str, int], elsewhere: int) -> Iterator[Hazard]:
             id="H186",
             what=f"{elsewhere:,} names of rows lie elsewhere, and were not looked for.",
             cure="Choose what is looked at: --prefix PREFIX",
+        )
+
+    if unheld:
+        yield Hazard(
+            id="H187",
+            what=f"No column holds the keys under {', '.join(map(str, unheld))}: what the application itself put there"
+            " looks like an orphan.",
+            cure="Nothing is deleted there; look elsewhere alone: --prefix PREFIX",
         )
 
 

@@ -6,8 +6,10 @@ same store.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
@@ -15,7 +17,7 @@ import pytest
 
 from migrator.demo import buckets
 from migrator.demo.jobs_and_attempts import build_new_application_rows, planted, planted_media
-from migrator.demo.jobs_and_attempts.fates import ATTEMPTS, NO_OBJECT, fates
+from migrator.demo.jobs_and_attempts.fates import ATTEMPTS, JOBS, NO_OBJECT, fates
 from migrator.demo.jobs_and_attempts.ids import job_id, picture_id
 from migrator.demo.jobs_and_attempts.media import (
     REALLY,
@@ -25,7 +27,8 @@ from migrator.demo.jobs_and_attempts.media import (
 )
 from migrator.demo.jobs_and_attempts.mix import FORMS, LIVE, MIX, PRESIGNED
 from migrator.model.errors import RefusedError
-from migrator.workflow import use_cases
+from migrator.workflow import objects_meta, objects_orphans, use_cases
+from migrator.workflow.objects_orphans import Asked, Wanted
 from tests.support.guide_000 import run_migration, run_rollback
 from tests.support.media import copied_by_a_script, desk_with, filled, in_bucket, probed, settle
 from tests.support.projects import back, execute, rows_of, silent, terms
@@ -33,6 +36,7 @@ from tests.support.restoration import expanded, id_of, scalar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.support.databases import Databases
     from tests.support.objects import Objects
@@ -176,6 +180,7 @@ def test_r_t15_copies_are_encoded_idempotent_and_named_by_what_they_are(
 
 
 THEIR_KEY = "restored/{job}/20251124_081000_000000.jpg"
+NEW_JOB = "00000000-0000-4000-8000-0000000000aa"
 NEW_ROWS = """
 INSERT INTO restore_attempts (id, job_id, s3_key, model) VALUES
     ('00000000-0000-4000-8000-00000000000b', '{first}', '{key}', 'comfyui_v2');
@@ -184,7 +189,7 @@ UPDATE restore_attempts SET params = params || '{{"liked": true}}' WHERE job_id 
 
 
 def test_r_t13_objects_go_back_with_their_rows_and_those_of_the_application_stay(
-    guided: str, legacy: str, objects: Objects
+    guided: str, legacy: str, objects: Objects, tmp_path: Path
 ) -> None:
     """The guide's rollback leaves objects that nothing names; ours removes its copies, and nothing anybody needs."""
     bucket = objects.bucket()
@@ -199,6 +204,18 @@ def test_r_t13_objects_go_back_with_their_rows_and_those_of_the_application_stay
     run_rollback(guided)
     assert [(None,)] == rows_of(guided, "SELECT to_regclass('jobs')")
     assert [] == buckets.unanswered(objects.store, bucket, [theirs])  # and no row says so any more
+
+    # A job that only the new application has: no row says which object is its photo, so nobody may call it an orphan.
+    execute(legacy, f"INSERT INTO jobs (id, email) VALUES ('{NEW_JOB}', 'late@example.org')")
+    objects.client.put_object(Bucket=bucket, Key=f"processed/{NEW_JOB}.jpg", Body=b"a new photo")
+    told = objects_orphans.orphans(desk, Asked(), listen=silent)
+    assert f"processed/{NEW_JOB}.jpg" in [one.key for one in told.examples]
+    assert theirs not in [one.key for one in told.examples]
+    assert "H187" in [one.id for one in told.hazards]
+    wanted = Wanted(asked=Asked(older_than=timedelta(days=30)), typed=bucket, manifest=tmp_path / "gone.jsonl")
+    with pytest.raises(RefusedError, match="M297") as refused:
+        objects_orphans.delete(desk, wanted, listen=silent)
+    assert "--prefix restored/" in refused.value.cure
 
     # Somebody uploads a job's photo again, under the key that we have made.
     uploaded = copy_of_original(MIX[PLACE[3]], PLACE[3])
@@ -215,8 +232,9 @@ def test_r_t13_objects_go_back_with_their_rows_and_those_of_the_application_stay
     left = {key: one for key, one in now.items() if key not in before}
     assert before == {key: now[key] for key in before}
     # The row that somebody liked is the application's now, with all its objects.
-    assert {theirs, uploaded, used, copy_of_original(MIX[PLACE[2]], PLACE[2])} == set(left)
-    assert all(any(key in said for said in report.notes) for key in set(left) - {theirs})
+    new = {theirs, f"processed/{NEW_JOB}.jpg"}
+    assert {*new, uploaded, used, copy_of_original(MIX[PLACE[2]], PLACE[2])} == set(left)
+    assert all(any(key in said for said in report.notes) for key in set(left) - new)
     assert left[uploaded].size == len(b"the photo, better")
     assert {used, theirs} == {key for (key,) in rows_of(legacy, "SELECT s3_key FROM restore_attempts")}
 
@@ -236,6 +254,11 @@ def test_the_wish_may_come_later_and_go_again(legacy: str, objects: Objects) -> 
     new = keys_of(legacy)
     assert fates(objects=True)[ATTEMPTS].keys["picture"] == sum(key.startswith("restored/") for key in new.values())
     assert [] == buckets.unanswered(objects.store, bucket, (key for key in new.values() if key.startswith("restored/")))
+    (written,) = objects_meta.meta(wanted, listen=silent)
+    documents = [key for key in buckets.listed(objects.store, bucket) if key.startswith("meta/")]
+    assert fates(objects=True)[JOBS].moved == written.documents == len(documents)
+    said = objects.client.get_object(Bucket=bucket, Key=f"meta/{id_of(2)}.json")["Body"].read().decode()
+    assert {"job_id", "created_at", "denoise", "megapixels", "legacy_status"} == set(json.loads(said))
     use_cases.apply(without, listen=silent)
     assert old == keys_of(legacy)
     back(without)

@@ -19,7 +19,7 @@ from migrator.engine.groups import Ranking
 from migrator.engine.prepare import prepare, record_definition
 from migrator.ledger.run import Run
 from migrator.model.errors import ConfigurationError
-from migrator.model.moved_objects import WAITING
+from migrator.model.moved_objects import WAITING, own_extension
 from migrator.model.objects import Outcome
 from migrator.model.step import Phase
 from migrator.model.verdict import Comparison
@@ -487,6 +487,36 @@ def test_fields_are_the_values_that_the_target_row_gets(database: str, tmp_path:
     moving.record()
     moving.copy()
     assert [(key,)] == rows_of(database, "SELECT s3_key FROM new")
+    assert {} == dict(moving.compared().counts)
+
+
+NASTY = [
+    "plain.JPG", "a b+c%20d|e.png", "%2525", "100% sure", "{id}", "{}", "}{", "it's \"quoted\"", "back\\slash",
+    "\\N", "$1 $$", "%s %(x)s", ":name ::text", "~migrator near", "/*", "-- x", "é ü", "\u212b\u00c5A\u030a",
+    "\U0001f600.jpeg", "new\nline.gif", "tab\t", " leading and trailing ", "a/../b", "//", ".", "..jpg",
+    "x.tar.gz", ".hidden", "dir.d/file", "f.12345678901", "f.ÄÖ", "f.jp g", "f.jpg?x=1.PnG", "f.jpg\n", "NULL",
+    "0", "'; DROP TABLE old; --",
+]  # fmt: skip
+
+
+def test_keys_are_taken_letter_by_letter(database: str, tmp_path: Path) -> None:
+    """Whatever stands in a row: what is listed, found again and written is the template as Python fills it."""
+    execute(database, "CREATE TABLE old (id bigint PRIMARY KEY, job text, url text)")
+    with closing(psycopg.connect(database, autocommit=True)) as conn, conn.cursor() as cursor:
+        cursor.executemany("INSERT INTO old VALUES (%s, %s, %s)", [(n, one, one) for n, one in enumerate(NASTY, 1)])
+    objects = "{'picture': moved_object('url', to='it\\'s %s \\\\ $1/{job_id}/{id}{ext}.{ext}', to_bucket='b\\'s')}"
+    moving = Rows(project(tmp_path, database, objects=objects)).ready()
+    to = {n: f"it's %s \\ $1/{one}/{n}" for n, one in enumerate(NASTY, 1)}
+    listed = [([str(n)], "picture", "", one, "b's", f"{to[n]}{{ext}}.{{ext}}") for n, one in enumerate(NASTY, 1)]
+    assert sorted(listed) == moving.listed()
+    with closing(moving.desk.database.connect()) as conn, transaction(conn, read_only=True, search_path="public"):
+        prepared = prepare(conn, moving.desk.change, moving.desk.change.backfills[0], search_path="public")
+        foreseen = dict(rows(conn, f"SELECT id, s3_key FROM ({prepared.projection.foreseeing.select()}) AS p"))
+    own = {n: own_extension(one) for n, one in enumerate(NASTY, 1)}
+    assert {n: f"{to[n]}{own[n]}.{own[n]}" for n in to} == foreseen
+    moving.record(extension=".heic")
+    moving.copy()
+    assert [(n, f"{one}.heic..heic") for n, one in to.items()] == rows_of(database, MADE)
     assert {} == dict(moving.compared().counts)
 
 

@@ -12,6 +12,8 @@ from migrator.demo.output_type_tables import build_legacy, build_new_application
 from migrator.model.step import Phase, State
 from migrator.workflow import undoing, use_cases
 from migrator.workflow.desk import open_desk
+from tests.support.objects import Place
+from tests.support.pictures import Pictures
 from tests.support.pooler import pooled
 from tests.support.projects import back, check, run, silent
 from tests.support.studio import settle
@@ -54,3 +56,17 @@ def test_settings_do_not_leak_to_another_client(database: str) -> None:
             after = [conn.execute(asked).fetchone() for _ in range(10)]
     assert {before[:5]} == {one[:5] for one in after}
     assert {""} >= {one[5] or "" for one in after}
+
+
+def test_objects_go_there_and_back_through_a_pooler(tmp_path: Path, database: str, place: Place) -> None:
+    """Claims keep their transactions open while objects are copied; with few connections they wait for each other."""
+    pictures = Pictures(tmp_path, database, place, count=450)
+    before = place.all()
+    with pooled(database, size=3) as url:
+        pictures.url = url
+        pictures.open()
+        assert State.VERIFIED is pictures.apply().state
+        assert {"copied": 450} == pictures.outcomes()
+        assert pictures.apply().nothing_done
+        pictures.back()
+    assert before == place.all()

@@ -70,9 +70,9 @@ def test_the_keys_of_a_report_are_stable():
     made = as_json(REPORT)
     assert set(made) == {
         "change", "verb", "database", "state", "steps", "balances", "sources", "comparisons", "verdicts", "hazards",
-        "waiting", "notes", "next", "nothing_done", "proven",
+        "objects", "waiting", "notes", "next", "nothing_done", "proven",
     }  # fmt: skip
-    assert set(made["steps"][0]) == {"phase", "name", "title", "rows", "detail", "seconds"}
+    assert set(made["steps"][0]) == {"phase", "name", "title", "rows", "unit", "detail", "seconds"}
     assert set(made["balances"][0]) == {
         "backfill", "source", "target", "source_rows", "terms", "unaccounted", "examples", "foreign", "target_rows",
         "flags", "recorded", "seconds", "closes",

@@ -92,7 +92,7 @@ STORY = Story(
     database="restorations",
     about="A page restores old photos, and keeps one picture for each; its users are subjects of logins.",
     params={"identity_map": str(legacy.identity_map()), "stale_after": "24 hours"},
-    dismissed="nobody knows them any more",
+    dismissed="nobody knows them, or their pictures, any more",
     build=_build,
     application=_application,
     planted=_planted,
@@ -119,6 +119,7 @@ STORY = Story(
     ),
     look=(
         "backfills/_restoration.py                     whose a job is, and where its pictures are",
+        "backfills/restore_attempts_from_restoration_jobs.py   rows whose pictures move with them",
         "revisions/versions/0012_restore_attempts.py   two tables that point at each other",
     ),
 )

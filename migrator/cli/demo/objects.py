@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from migrator.cli.render.words import columns, fold, number
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from migrator.engine.objects import Store
     from migrator.servers import S3
     from migrator.workflow.desk import Desk
+
+MOST: Final = 2_000  # rows whose objects are moved as well
 
 
 @dataclass(kw_only=True)
@@ -43,13 +45,15 @@ def beside(run: Run, story: Story, rows: int | None) -> Iterator[tuple[Story, Be
     """Start a server with the bucket of a story, where it has one, and ask the change to move what is in it.
 
     Where there is no SeaweedFS the story is told without objects: no other server of ours keeps the conditions on which
-    copies rest.
+    copies rest. Nor is it told with those of very many rows, which would take long.
     """
     from migrator.servers import S3, weed
 
-    if story.bucket is None or weed.find() is None:
+    why = "" if weed.find() else f"There is no {weed.PROGRAM} for this machine"
+    why = f"The objects of more than {number(MOST)} rows take long" if rows and rows > MOST else why
+    if story.bucket is None or why:
         if story.bucket is not None:
-            run.note(f"There is no {weed.PROGRAM} for this machine: the demo leaves the objects out.")
+            run.note(f"{why}: the demo leaves the objects out.")
         yield story, None
         return
     told = replace(story, params={**story.params, **story.bucket.params}, after=story.bucket.after)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from queue import SimpleQueue
 from typing import Final
 
@@ -143,7 +143,7 @@ class Claims:
 
     def _looked_at(self, line: Line) -> tuple[dict[int, StoredObject | None], Claim]:
         """Look at the sources of the next records, and commit what was found before anything is copied."""
-        claim, since = Claim(line), self._store.clock
+        claim, since = Claim(line), self._store.clock or datetime.now(tz=UTC)
         with self._run.writing(line.conn, endless=True) as conn:
             records = objects.claimable(conn, self._run.change.name, self._backfill, self._after, SIZE)
             looked = self._look([self._source(one) for one in records])
@@ -162,7 +162,7 @@ class Claims:
     def _source(self, record: Record) -> ObjectName:
         return ObjectName(record.from_bucket or self._bucket, record.from_key)
 
-    def _noted(self, record: Record, looked: Looked, since: datetime | None) -> Noted:
+    def _noted(self, record: Record, looked: Looked, since: datetime) -> Noted:
         """Say what is to be written down; a target that an earlier attempt may have made stays that target."""
         content_type = looked.found.headers.get("ContentType") if looked.found else None
         known = record.since is not None and record.target_bucket is not None
