@@ -36,7 +36,7 @@ from migrator.workflow.runner import install_ledger, running, take
 from migrator.workflow.scratch import Declared
 
 LOOKS: Final = 0.5  # seconds between two looks for work of the run that was joined
-COPYING: Final = ("apply", "backfill", "objects copy")  # verbs that copy objects, and so can be joined
+COPYING: Final = ("apply --to backfill", "apply --to verify", "objects copy")  # that copy objects, and can be joined
 
 
 def plan(desk: Desk, *, look: bool = True, show: int = 20, listen: Listen) -> tuple[PlannedObjects, ...]:
