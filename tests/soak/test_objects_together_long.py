@@ -64,6 +64,7 @@ def test_four_processes_copy_each_object_once(tmp_path: Path, database: str, obj
         time.sleep(0.05)
     time.sleep(chance.uniform(0, 0.5))
     joined[0].kill()
+    joined[0].communicate()
     numbers = [copied(one) for one in (holder, *joined[1:])]
     assert min(numbers) > 0, numbers
     assert {1} == set(Counter(key for key, _ in place.versions()).values()), "an object was copied twice"
@@ -71,5 +72,6 @@ def test_four_processes_copy_each_object_once(tmp_path: Path, database: str, obj
     assert rows_of(database, "SELECT count(*), count(DISTINCT key) FROM new") == [(ROWS, ROWS)]
     assert ROWS + SOURCES == len(place.versions())
     back = process(pictures, "rollback", CHANGE, "--yes")
-    assert 0 == back.wait(PATIENCE)
+    back.communicate(timeout=PATIENCE)
+    assert 0 == back.returncode
     assert before == place.versions()
