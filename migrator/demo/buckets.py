@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from migrator.engine.objects import Store, inventory, look
-from migrator.model.objects import ObjectName
 
 WORKERS: Final = 8
 AHEAD: Final = 1_000
@@ -57,12 +56,6 @@ def fill(store: Store, bucket: str, objects: Iterable[Media]) -> int:
 def listed(store: Store, bucket: str) -> dict[str, tuple[int, str]]:
     """List every object of a bucket: its size, and its content by its ETag."""
     return {one.name.key: (one.size, one.etag) for one in inventory(store, bucket)}
-
-
-def unanswered(store: Store, bucket: str, keys: Iterable[str]) -> list[str]:
-    """Ask for the object under each key, and give the keys under which there is none."""
-    asked = _at_once(lambda key: (key, look(store, ObjectName(bucket, key))), keys)
-    return [key for key, found in asked if found is None]
 
 
 def contents(store: Store, bucket: str) -> dict[str, Held]:

@@ -20,7 +20,7 @@ from migrator.ledger import install, parameters
 from migrator.model import expressions as ex
 from migrator.model.errors import ConfigurationError, UsageError
 from migrator.model.expressions import ObjectKey
-from migrator.model.moved_objects import PLACE, MovedObject
+from migrator.model.moved_objects import EXTENSION, PLACE, MovedObject, Template
 from migrator.model.names import key_text, literal, quote
 from migrator.model.parameters import Arguments
 from migrator.model.tables import Table, TableColumn
@@ -32,13 +32,15 @@ URL = "'^[a-z][a-z0-9+.-]*://'"
 class Names:
     """One place where objects are named. `told`: a row whose object is not there is told of.
 
-    `unasked` is a SELECT of how many rows there cannot be asked, where there may be some.
+    `unasked` is a SELECT of how many rows there cannot be asked, where there may be some. `stems` are keys that stand
+    for those with any extension.
     """
 
     where: str
     rows: str
     told: bool = True
     unasked: str = ""
+    stems: bool = False
 
 
 def of_source(conn: Connection, prepared: Prepared, default: str, search_path: str) -> Iterator[Names]:
@@ -76,6 +78,52 @@ def of_target(prepared: Prepared, default: str) -> Iterator[Names]:
             bucket = buckets.pop() if len(buckets) == 1 else None
             keys = [one.name for one in projection.identity]
             yield of_column(projection.target, column, keys, bucket)
+
+
+def by_convention(conn: Connection, prepared: Prepared, default: str) -> Iterator[Names]:
+    """Name what stands at the keys that the definition would make of target rows, whoever wrote them.
+
+    An application finds objects by such keys without holding them in a column. Of a key with one field that points at
+    another table, that table's rows name it too.
+    """
+    projection, backfill = prepared.projection, prepared.projection.backfill
+    if not projection.target_exists:
+        return
+    targets = [(one.template, one.to_bucket) for one in backfill.objects.values()]
+    targets += [(one.template, one.bucket) for one in backfill.documents.values()]
+    for template, expression in targets:
+        bucket = constant(expression, default, prepared.change.arguments)
+        if all(projection.target.column(one) is not None for one in template.columns):
+            yield of_template(projection.target, template, bucket)
+            yield from _of_what_it_points_at(conn, projection.target, template, bucket)
+
+
+def _of_what_it_points_at(conn: Connection, table: Table, template: Template, bucket: str | None) -> Iterator[Names]:
+    for key in table.foreign_keys:
+        if key.columns == template.columns:
+            other = inventory.table(conn, key.references)
+            fields = dict(zip(key.columns, key.referenced_columns, strict=True))
+            renamed = Template(template.literals, tuple(fields.get(one, one) for one in template.fields))
+            if other is not None:
+                yield of_template(other, renamed, bucket)
+
+
+def of_template(table: Table, template: Template, bucket: str | None) -> Names:
+    """Name what stands at a key for each row of a table; an extension may be any, if the key ends in it."""
+    stems = template.has_extension and template.fields[-1] == EXTENSION and not template.literals[-1]
+    fields = ["''" if one == EXTENSION else f"held.{quote(one)}::text" for one in template.fields]
+    key = " || ".join(
+        part for pair in zip(map(literal, template.literals), [*fields, "''"], strict=True) for part in pair
+    )
+    known = f"SELECT NULL::text[], {literal(bucket)}::text, {key}, NULL::bigint FROM {table.relation.sql} AS held"
+    unknown = template.has_extension and not stems
+    return Names(
+        where=f"{table.relation}, by the key",
+        rows=known,
+        told=False,
+        stems=stems,
+        unasked=f"SELECT count(*) FROM {table.relation.sql}" if unknown else "",
+    )
 
 
 def of_column(table: Table, column: TableColumn, keys: list[str], bucket: str | None = None) -> Names:
@@ -120,7 +168,12 @@ def of_ledger(conn: Connection, default: str) -> Iterator[Names]:
 
 
 def named_by(conn: Connection, said: str, search_path: str) -> Names:
-    """Read TABLE.COLUMN as a further place where objects are named. Raises UsageError M293 where there is none."""
+    """Read TABLE.COLUMN, or TABLE=KEY with fields, as a further place where objects are named.
+
+    Raises UsageError M293 where there is none, ConfigurationError M271 for a key that cannot be read.
+    """
+    if "=" in said:
+        return _named_by_key(conn, said, search_path)
     table, _, name = said.rpartition(".")
     try:
         relation = inventory.find(conn, table, search_path) if table else None
@@ -134,6 +187,18 @@ def named_by(conn: Connection, said: str, search_path: str) -> Names:
         raise UsageError("M293", f"There is no column {said!r} in which objects could be named.", hint)
     primary = next((list(one.columns) for one in found.uniques if one.primary), [])
     return of_column(found, column, primary)
+
+
+def _named_by_key(conn: Connection, said: str, search_path: str) -> Names:
+    name, _, key = said.partition("=")
+    template = Template.parse(key)
+    relation = inventory.find(conn, name, search_path) if name else None
+    found = None if relation is None else inventory.table(conn, relation)
+    missing = [one for one in template.columns if found is None or found.column(one) is None]
+    if found is None or missing:
+        what = f"There is no table {name!r}." if found is None else f"{name} has no column {missing[0]!r}."
+        raise UsageError("M293", what, "Write TABLE=KEY, for example jobs=processed/{id}{ext}.")
+    return of_template(found, template, None)
 
 
 def _texts(column: TableColumn) -> str:

@@ -6,6 +6,7 @@ compared as bytes, whatever the encoding and the collations of the database.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
@@ -26,17 +27,19 @@ NAMED: Final = "pg_temp.migrator_named"
 ORPHAN: Final = "pg_temp.migrator_orphan"
 CHOSEN: Final = "pg_temp.migrator_chosen"
 UNMET: Final = "pg_temp.migrator_unmet"
+ENDING: Final = re.compile(rb"(?<=[^/])\.[A-Za-z0-9]{1,10}\Z")
 EVERY: Final = 1_000  # objects between two words of how far it is
 FETCHED: Final = 1_000
 
 
 def stage_objects(conn: Connection, found: Iterable[StoredObject], tell: Callable[[int], None]) -> int:
     """Write down what is in the buckets, as it is listed; gives how many objects that are."""
-    _make(conn, FOUND, 'bucket text COLLATE "C", key bytea, size bigint, etag text, modified timestamptz')
+    _make(conn, FOUND, 'bucket text COLLATE "C", key bytea, stem bytea, size bigint, etag text, modified timestamptz')
     count = 0
     with conn.cursor() as cursor, cursor.copy(f"COPY {FOUND} FROM STDIN".encode()) as copy:
         for count, each in enumerate(found, 1):
-            copy.write_row((each.name.bucket, each.name.key.encode(), each.size, each.etag, each.modified))
+            key = each.name.key.encode()
+            copy.write_row((each.name.bucket, key, ENDING.sub(b"", key), each.size, each.etag, each.modified))
             if count % EVERY == 0:
                 tell(count)
     execute(conn, f"ANALYZE {FOUND}")
@@ -48,9 +51,9 @@ def stage_names(conn: Connection, places: Sequence[Names], scopes: Sequence[Scop
 
     Raises UsageError M288 where the SQL of a definition raises for a row.
     """
-    _make(conn, NAMED, 'place smallint, row_key text[], bucket text COLLATE "C", key bytea, size bigint')
+    _make(conn, NAMED, 'place smallint, row_key text[], bucket text COLLATE "C", key bytea, size bigint, stem boolean')
     for number, each in enumerate(places):
-        names = f"SELECT {number}, row_key, bucket, pg_catalog.convert_to(key, 'UTF8'), size"
+        names = f"SELECT {number}, row_key, bucket, pg_catalog.convert_to(key, 'UTF8'), size, {literal(each.stems)}"
         names += f" FROM ({each.rows}) AS named (row_key, bucket, key, size) WHERE key <> ''"
         try:
             execute(conn, f"INSERT INTO {NAMED} {names}")
@@ -75,11 +78,12 @@ def unasked(conn: Connection, places: Sequence[Names]) -> dict[str, int]:
 
 def _make_orphans(conn: Connection) -> None:
     """Keep the objects that nobody names."""
-    same = "named.key = found.key AND (named.bucket IS NULL OR named.bucket = found.bucket)"
+    there = "(named.bucket IS NULL OR named.bucket = found.bucket)"
     execute(
         conn,
         f"CREATE TEMP TABLE migrator_orphan ON COMMIT DROP AS SELECT found.* FROM {FOUND} AS found"
-        f" WHERE NOT EXISTS (SELECT FROM {NAMED} AS named WHERE {same})",
+        f" WHERE NOT EXISTS (SELECT FROM {NAMED} AS named WHERE named.key = found.key AND {there})"
+        f" AND NOT EXISTS (SELECT FROM {NAMED} AS named WHERE named.stem AND named.key = found.stem AND {there})",
     )
     execute(conn, f"CREATE INDEX ON {ORPHAN} (bucket, key)")
 

@@ -38,12 +38,13 @@ class PlannedObjects:
     """What would become of the objects of one name: counted by what `objects plan` found.
 
     `foretold` counts them, with their bytes, by what a copy would find; `copied` are those that are copied already.
+    `unwanted` is the parameter that would have to be true, where it is not.
     """
 
     backfill: str
     name: str
     sentence: str
-    wanted: bool = True
+    unwanted: str | None = None
     objects: int = 0
     copied: int = 0
     foretold: Mapping[str, int] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import IO, Any, Final
 
@@ -16,13 +16,15 @@ from migrator.engine.objects import Pool, Store
 from migrator.engine.objects.checking import Checking
 from migrator.engine.objects.foretelling import TO_COPY, Foretold, Listed, foretell
 from migrator.engine.prepare import Prepared
+from migrator.engine.ranges import Key
+from migrator.engine.statements import Writing
 from migrator.ledger import objects
 from migrator.ledger.lease import Lease
 from migrator.ledger.run import Listen, Run
 from migrator.model.backfill import Backfill
 from migrator.model.checked_objects import Astray, CheckedObjects, PlannedObjects
 from migrator.model.errors import RefusedError, UsageError
-from migrator.model.moved_objects import is_wanted
+from migrator.model.moved_objects import Document, MovedObject, is_wanted
 from migrator.model.objects import ObjectName, Outcome
 from migrator.model.step import Event, Phase, Report, State, StepReport
 from migrator.phases.objects import CopyObjects
@@ -31,6 +33,7 @@ from migrator.workflow.desk import Desk
 from migrator.workflow.facts import Facts, facts_of, reading, refuse_archived_now, refuse_undoing
 from migrator.workflow.reports import report_of
 from migrator.workflow.runner import install_ledger, running, take
+from migrator.workflow.scratch import Declared
 
 LOOKS: Final = 0.5  # seconds between two looks for work of the run that was joined
 COPYING: Final = ("apply --to backfill", "apply --to verify", "objects copy")  # that copy objects, and can be joined
@@ -53,7 +56,7 @@ def plan(desk: Desk, *, look: bool = True, show: int = 20, listen: Listen) -> tu
             with tempfile.TemporaryFile("w+", encoding="utf-8") as aside:
                 with reading(conn, desk):
                     plans = _listed(conn, desk, each, aside, show)
-                if look and any(one.wanted and one.objects for one in plans.values()):
+                if look and any(one.objects for one in plans.values()):
                     _look(desk, each.projection.backfill, plans, aside, listen)
             found += [one.told() for one in plans.values()]
     return tuple(found)
@@ -65,13 +68,13 @@ def copy(desk: Desk, *, listen: Listen) -> Report:
     Raises UsageError M287, M295 where the tables are not made yet, RefusedError M401, M405, M438, and what copying
     objects raises.
     """
-    backfills = moving(desk)
+    backfills = _wanting(desk)
     with desk.explained(f"copying the objects of {desk.change.name}"):
         install_ledger(desk)
         with running(desk, "objects copy", listen) as (run, conn):
             facts = facts_of(conn, desk)
             _refuse_uncopyable(desk, facts)
-            done = [take(step, run) for step in (object_copy(desk, one) for one in backfills) if step.is_wanted]
+            done = [take(step, run) for step in _steps(conn, desk, facts, backfills)]
             return report_of(desk, "objects copy", facts_of(conn, desk), [one for one in done if one.detail])
 
 
@@ -80,7 +83,7 @@ def join(desk: Desk, *, listen: Listen) -> Report:
 
     Raises UsageError M287, and RefusedError M295 where no run copies objects.
     """
-    backfills = moving(desk)
+    backfills = _wanting(desk)
     with desk.explained(f"copying the objects of {desk.change.name}"), desk.database.connect() as conn:
         held = _joined(conn, desk)
         run = Run(change=desk.change, database=desk.database, lease=held, listen=listen)
@@ -141,6 +144,28 @@ def moving(desk: Desk) -> list[Backfill]:
     return found
 
 
+def _wanting(desk: Desk) -> list[Backfill]:
+    """List the backfills whose objects are wanted. Raises UsageError M287 where none is."""
+    every = moving(desk)
+    found = [one for one in every if any(switch(desk, each) is None for each in one.objects.values())]
+    if not found:
+        raise unwanted(desk, "objects", [each for one in every for each in one.objects.values()])
+    return found
+
+
+def switch(desk: Desk, declared: MovedObject | Document) -> str | None:
+    """Name the parameter that would have to be true for objects or documents to be wanted; None where they are."""
+    wanted = declared.only_if is None or is_wanted(declared, desk.change.arguments)
+    return None if wanted or declared.only_if is None else declared.only_if.name
+
+
+def unwanted(desk: Desk, what: str, declared: Iterable[MovedObject | Document]) -> UsageError:
+    """Say that nobody wants what is declared, and how to."""
+    names = sorted({name for one in declared if (name := switch(desk, one))})
+    said = f"No {what} of {desk.change.name} are wanted: {', '.join(names)} is not true."
+    return UsageError("M287", said, f"Give {' '.join(f'--param {name}=true' for name in names)}")
+
+
 def _of_objects(event: Event, size: int) -> Event:
     return replace(event, unit="object", bytes=size)
 
@@ -152,7 +177,7 @@ class _Planned:
     backfill: str
     name: str
     sentence: str
-    wanted: bool
+    unwanted: str | None
     show: int
     objects: int = 0
     copied: int = 0
@@ -174,7 +199,7 @@ class _Planned:
             backfill=self.backfill,
             name=self.name,
             sentence=self.sentence,
-            wanted=self.wanted,
+            unwanted=self.unwanted,
             objects=self.objects,
             copied=self.copied,
             foretold=dict(self.foretold.most_common()),
@@ -191,7 +216,7 @@ def _listed(conn: Connection, desk: Desk, prepared: Prepared, aside: IO[str], sh
             backfill=backfill.name,
             name=name,
             sentence=declared.sentence,
-            wanted=is_wanted(declared, desk.change.arguments),
+            unwanted=switch(desk, declared),
             show=show,
         )
         for name, declared in backfill.objects.items()
@@ -225,7 +250,8 @@ def _rows(conn: Connection, desk: Desk, prepared: Prepared) -> Iterator[Sequence
             " = (o.source_bucket, o.source_key_, o.target_bucket, o.target_key)"
         )
     place = "row_number() OVER (PARTITION BY o.target_bucket, o.target_key ORDER BY o.source_key)"
-    listed = prepared.projection.objects().replace("%", "%%")
+    ran = prepared.recorded is not None
+    listed = (prepared.writing().objects(None, None) if ran else prepared.projection.objects()).replace("%", "%%")
     asked = (
         "SELECT o.source_key, o.name, o.source_bucket, o.source_key_, o.target_bucket, o.target_key,"
         f" {place}, k.outcome FROM ({listed}) AS o LEFT JOIN LATERAL ({known}) AS k ON true"
@@ -261,6 +287,25 @@ def _look(desk: Desk, backfill: Backfill, plans: dict[str, _Planned], aside: IO[
             if not count % 500:
                 tell("progress")
     tell("done")
+
+
+def _steps(conn: Connection, desk: Desk, facts: Facts, backfills: Sequence[Backfill]) -> list[CopyObjects]:
+    """List the Steps. Rows that point at rows which are still to be moved are taken for ones that will find them."""
+    with reading(conn, desk):
+        prepared = prepared_for(conn, desk, facts, Declared(), only=backfills)
+    known = {one.projection.backfill.name: one.projection for one in prepared}
+
+    def select(writing: Writing, lo: Key | None, hi: Key | None) -> str:
+        foretold = known[writing.projection.backfill.name]
+        return replace(writing, projection=replace(foretold, excluding=writing.projection.excluding)).objects(lo, hi)
+
+    steps = [object_copy(desk, one) for one in backfills]
+    whole = all(facts.done(Phase.BACKFILL, one.name) for one in desk.change.backfills)
+    return [
+        step if whole or step.backfill.group is not None else replace(step, select=select)
+        for step in steps
+        if step.is_wanted
+    ]
 
 
 def _refuse_uncopyable(desk: Desk, facts: Facts) -> None:

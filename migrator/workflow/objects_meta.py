@@ -17,6 +17,7 @@ from migrator.workflow.change_steps import object_copy
 from migrator.workflow.desk import Desk
 from migrator.workflow.facts import facts_of, reading, refuse_archived_now, refuse_undoing
 from migrator.workflow.housekeeping import ledgered
+from migrator.workflow.objects import switch, unwanted
 from migrator.workflow.runner import install_ledger, running
 
 
@@ -29,6 +30,9 @@ def meta(desk: Desk, *, show: int = 20, listen: Listen) -> tuple[WrittenDocument
     if not any(one.documents for one in desk.change.backfills):
         what = f"No backfill of {desk.change.name} declares documents."
         raise UsageError("M287", what, "Declare them in its definition: documents={…}; see docs/definitions.md.")
+    declared = [one for backfill in desk.change.backfills for one in backfill.documents.values()]
+    if all(switch(desk, one) for one in declared):
+        raise unwanted(desk, "documents", declared)
     with ledgered(desk):
         install_ledger(desk)
     with (

@@ -28,6 +28,7 @@ from migrator.model.objects import ObjectName, Outcome, Removal, StoredObject
 from migrator.model.orphans import Amount, Deletion, Left, Orphans, Scope
 from migrator.model.step import Event, Hazard, Phase
 from migrator.workflow import objects_manifest as manifests
+from migrator.workflow.change_steps import object_copy
 from migrator.workflow.desk import Desk
 from migrator.workflow.facts import facts_of, reading, refuse_archived, refuse_undoing
 from migrator.workflow.objects_manifest import Manifest
@@ -158,7 +159,8 @@ def delete(desk: Desk, wanted: Wanted, *, listen: Listen) -> tuple[Orphans, Dele
             chosen: Iterable[StoredObject] = manifests.spooled(aside, bucket)
             whole = before or _written(desk, store, wanted, scopes, found, _with_versions(store, bucket, chosen))
             doomed = whole.objects() if before is None else chosen
-            deletion = _deleted(run, conn, store, whole, doomed, amount if before else whole.amount, wanted.asked.show)
+            pool = Pool(store, object_copy(desk, with_objects(desk)[0]).settings)
+            deletion = _deleted(run, conn, pool, whole, doomed, amount if before else whole.amount, wanted.asked.show)
     return found, _gone_before(deletion, gone, amount) if before else deletion
 
 
@@ -236,7 +238,7 @@ def _looked(
     with desk.explained(doing), desk.database.connect() as conn:
         with reading(conn, desk):
             _places(conn, desk, asked)  # what cannot be read at all is told before a bucket is listed
-        with transaction(conn, search_path=desk.database.search_path):
+        with transaction(conn, search_path=desk.database.search_path, endless=True):
             _list(conn, store, scopes, listen)
             if before is not None:
                 engine.choose(conn, before.objects())
@@ -253,6 +255,7 @@ def _places(conn: Connection, desk: Desk, asked: Asked) -> list[Names]:
     prepared: list[Prepared] = [prepare(conn, desk.change, one, search_path=path) for one in with_objects(desk)]
     found = [name for one in prepared for name in naming.of_source(conn, one, default, path)]
     found += [name for one in prepared for name in naming.of_target(one, default)]
+    found += [name for one in prepared for name in naming.by_convention(conn, one, default)]
     found += [naming.named_by(conn, one, path) for one in asked.named_by]
     return [*found, *naming.of_ledger(conn, default)]
 
@@ -385,14 +388,14 @@ def _written(
 def _deleted(
     run: Run,
     conn: Connection,
-    store: Store,
+    pool: Pool,
     manifest: Manifest,
     doomed: Iterable[StoredObject],
     amount: Amount,
     show: int,
 ) -> Deletion:
     """Delete object by object, a thousand between two looks at the lease."""
-    pool, outcomes, size = Pool(store), Counter[Removal](), 0
+    outcomes, size = Counter[Removal](), 0
     left: list[Left] = []
     tell = _telling(run.listen, f"delete from s3://{manifest.bucket}", amount.objects)
     tell("step", 0)

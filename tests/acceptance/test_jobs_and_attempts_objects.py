@@ -30,7 +30,7 @@ from migrator.model.errors import RefusedError
 from migrator.workflow import objects_meta, objects_orphans, use_cases
 from migrator.workflow.objects_orphans import Asked, Wanted
 from tests.support.guide_000 import run_migration, run_rollback
-from tests.support.media import copied_by_a_script, desk_with, filled, in_bucket, probed, settle
+from tests.support.media import copied_by_a_script, desk_with, filled, in_bucket, probed, settle, unanswered
 from tests.support.projects import back, execute, rows_of, silent, terms
 from tests.support.restoration import expanded, id_of, scalar
 
@@ -102,13 +102,13 @@ def keys_of(url: str) -> dict[str, str]:
 def test_r_t7_the_key_of_every_row_answers(guided: str, moved: Moved, objects: Objects) -> None:
     """What the guide stores as a key answers where it happened to be one; ours is, each, what the old URL led to."""
     theirs = list(keys_of(guided).values())
-    gone = buckets.unanswered(objects.store, moved.bucket, theirs)
+    gone = unanswered(objects, moved.bucket, theirs)
     assert all("://" not in key for key in set(theirs) - set(gone))
     assert len(gone) > len(theirs) * 0.8
 
     ours = keys_of(moved.url)
     assert fates(objects=True)[ATTEMPTS].keys["picture"] == len(ours)
-    assert [] == buckets.unanswered(objects.store, moved.bucket, ours.values())
+    assert [] == unanswered(objects, moved.bucket, ours.values())
     ids = dict(rows_of(moved.url, "SELECT job_id::text, id::text FROM restore_attempts"))
     assert {job: f"restored/{job}/{ids[job]}.jpg" for job in ours} == ours
     were = {job_id(n): one.key.replace("#", picture_id(n, "processed")) for n, one in enumerate(MIX)}
@@ -121,10 +121,10 @@ def test_r_t8_signed_and_escaped_urls_lead_to_the_same_objects(guided: str, move
     jobs = {id_of(number) for number in odd}
     theirs = {job: key for job, key in keys_of(guided).items() if job in jobs}
     assert len(theirs) > planted().presigned + planted().encoded_twice
-    assert sorted(theirs.values()) == sorted(buckets.unanswered(objects.store, moved.bucket, theirs.values()))
+    assert sorted(theirs.values()) == sorted(unanswered(objects, moved.bucket, theirs.values()))
     ours = {job: key for job, key in keys_of(moved.url).items() if job in jobs}
     assert len(ours) > planted().presigned + planted().encoded_twice
-    assert [] == buckets.unanswered(objects.store, moved.bucket, ours.values())
+    assert [] == unanswered(objects, moved.bucket, ours.values())
     assert max(map(len, ours.values())) < 100
 
 
@@ -203,7 +203,7 @@ def test_r_t13_objects_go_back_with_their_rows_and_those_of_the_application_stay
         execute(url, NEW_ROWS.format(first=first, liked=liked, key=theirs))
     run_rollback(guided)
     assert [(None,)] == rows_of(guided, "SELECT to_regclass('jobs')")
-    assert [] == buckets.unanswered(objects.store, bucket, [theirs])  # and no row says so any more
+    assert [] == unanswered(objects, bucket, [theirs])  # and no row says so any more
 
     # A job that only the new application has: no row says which object is its photo, so nobody may call it an orphan.
     execute(legacy, f"INSERT INTO jobs (id, email) VALUES ('{NEW_JOB}', 'late@example.org')")
@@ -253,7 +253,7 @@ def test_the_wish_may_come_later_and_go_again(legacy: str, objects: Objects) -> 
     assert [0] * len(report.balances) == [one.unaccounted for one in report.balances]
     new = keys_of(legacy)
     assert fates(objects=True)[ATTEMPTS].keys["picture"] == sum(key.startswith("restored/") for key in new.values())
-    assert [] == buckets.unanswered(objects.store, bucket, (key for key in new.values() if key.startswith("restored/")))
+    assert [] == unanswered(objects, bucket, (key for key in new.values() if key.startswith("restored/")))
     (written,) = objects_meta.meta(wanted, listen=silent)
     documents = [key for key in buckets.listed(objects.store, bucket) if key.startswith("meta/")]
     assert fates(objects=True)[JOBS].moved == written.documents == len(documents)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -249,8 +251,10 @@ class TestFaults:
         assert [("another object holds this key",), ("another row has this key",)] == pictures.records("outcome")
         assert [("copied",)] == pictures.records("outcome", table="former_object")
 
-    def test_two_names_for_one_target(self, pictures: Pictures) -> None:
-        """Keys that become the same only when the content type is known are found out as well."""
+    @pytest.mark.parametrize("size", [1, 200])
+    def test_two_names_for_one_target(self, pictures: Pictures, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Keys that become the same only when the content type is known are found out as well, together or apart."""
+        monkeypatch.setattr(claims, "SIZE", size)
         declared = "{{'picture': moved_object('key', to='{}.jpg'), 'other': moved_object('key', to='{}{{ext}}')}}"
         objects = declared.format(*[f"{pictures.place.prefix}restored/{{id}}"] * 2)
         pictures.params = {}
@@ -282,6 +286,24 @@ class TestWorld:
         assert heard["CopyObject"] <= 20 - done["copied"] + 3, "what was recorded is not copied again"
         assert {"copied": 20} == pictures.outcomes()
 
+    @pytest.mark.parametrize("operations", [{"CopyObject"}, {"HeadObject", "GetObject"}])
+    def test_a_failure_while_everybody_waits(
+        self, pictures: Pictures, stores: Stores, monkeypatch: pytest.MonkeyPatch, operations: set[str]
+    ) -> None:
+        """What fails is the last of the claims that can be open, or the look at the first one: the run ends."""
+        monkeypatch.setattr(claims, "SIZE", 1)
+        monkeypatch.setattr(claims, "OPEN", 1)
+        expired = error("ExpiredToken", 400)
+
+        def expire(operation: str, request: Any) -> Any:
+            tried = "restored" in request.url or "old" in request.url
+            return expired(request) if operation in operations and tried else None
+
+        stores.acts.append(expire)
+        assert "M254" == pictures.failing()
+        stores.forgive()
+        assert State.VERIFIED is pictures.apply().state
+
     @pytest.mark.usefixtures("small")
     def test_a_database_that_goes_away_in_the_middle(self, pictures: Pictures, stores: Stores) -> None:
         """Nothing is written by anybody whose locks are gone; the next run goes on, and copies nothing twice."""
@@ -292,10 +314,13 @@ class TestWorld:
         def go(operation: str, _: Any) -> None:
             if operation == "CopyObject" and stores.heard[operation] == TRIED + 6:
                 rows_of(pictures.url, f"{end} AND pid <> pg_backend_pid()")
+                told.append(pictures.outcomes())
 
+        told: list[dict[str | None, int]] = []
         stores.acts.append(go)
         assert pictures.failing() in {"M302", "M307"}
-        assert pictures.outcomes().get("copied", 0) < 20
+        assert told == [pictures.outcomes()]
+        assert told[0].get("copied", 0) < 20
         before = stores.forgive()
         assert State.VERIFIED is pictures.apply().state
         assert {"copied": 20} == pictures.outcomes(), "what was made and not told of is ours"
@@ -507,11 +532,16 @@ class TestTogether:
         """What is claimed is finished and written down; then the run stops, and the next one goes on."""
         taking: list[threading.Thread] = []
         take = "UPDATE migrator.lease SET fence = fence + 1, holder = 'another one'"
+        waits = (
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND query LIKE 'UPDATE migrator.lease SET fence%'"
+        )
 
         def take_over(operation: str, _: Any) -> None:
             if operation == "CopyObject" and not taking:
                 taking.append(threading.Thread(target=execute, args=(twenty.url, take)))
                 taking[0].start()
+                until(lambda: bool(rows_of(twenty.url, waits)))
 
         stores.acts.append(after_the_trial(stores, take_over))
         assert "M402" == twenty.failing()
@@ -535,6 +565,14 @@ class TestTogether:
         assert {} == joined(twenty)
         monkeypatch.undo()
         assert {"copied": 20} == joined(twenty), "what was made and not told of is ours"
+
+
+def until(true: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait until something is true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 TRIED = 3  # requests to copy by which the conditions of a store are tried

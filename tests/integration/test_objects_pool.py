@@ -346,11 +346,11 @@ class TestServer:
             weed.remove_stale_sockets()
         assert {living, foreign} == set(tmp_path.iterdir())
 
-    def test_sockets_of_who_is_just_starting_stay(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_sockets_of_starters_stay(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """A socket that is there but not heard yet is left alone while somebody holds its block."""
         monkeypatch.setattr(weed, "SOCKETS", tmp_path)
         base, guard = weed.claim_block()
-        starting = tmp_path / f"seaweedfs-master-grpc-{base + weed.TWIN}.sock"
+        starting = tmp_path / f"seaweedfs-s3-{weed.s3_port(base)}.sock"
         with guard, socket.socket(socket.AF_UNIX) as unheard:
             unheard.bind(str(starting))
             weed.remove_stale_sockets()

@@ -232,6 +232,19 @@ class TestOrphans:
         assert code == 0
         assert {one["key"] for one in told["examples"]} == {f"{new}0", f"{new}7"}
 
+    def test_rows_name_objects_by_their_keys_alone(self, shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+        """A row of the new table, whoever wrote it, has what stands at the key that it would get; so has --named-by."""
+        target(shop, "", "")
+        execute(shop.url, "CREATE TABLE jobs (id int); INSERT INTO jobs VALUES (7)")
+        for name in ("0.jpg", "1", "1.webp", "1.tar.gz", "7.heic", "11.jpg", "70.jpg", "0/1.jpg"):
+            shop.place.put(f"new/{name}")
+        for more, orphaned in (((), {"7.heic"}), (("--named-by", f"jobs={shop.new}{{id}}{{ext}}"), set())):
+            _, told = shop.json("orphans", *more, capsys=capsys)
+            found = {one["key"].removeprefix(shop.new) for one in told["examples"]}
+            assert found == {"1.tar.gz", "11.jpg", "70.jpg", "0/1.jpg", *orphaned}
+        for wrong in ("nowhere=a/{id}", "jobs=a/{nothing}"):
+            assert shop.json("orphans", "--named-by", wrong, capsys=capsys)[1]["error"]["id"] == "M293"
+
     def test_keys_are_compared_as_they_are(self, shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
         """Blanks, bars, percent signs, plus signs, letters of all kinds: no key is taken for another one."""
         odd = ["a b|c", "a%20b", "a+b", "A+B", "\N{LATIN SMALL LETTER A WITH DIAERESIS}", "a\N{COMBINING DIAERESIS}"]
@@ -688,26 +701,28 @@ class TestCopy:
         run(shop.desk, to=Phase.EXPAND)
         monkeypatch.setattr("migrator.engine.objects.claims.SIZE", 10)
         joined: list[Report] = []
+        threads: list[threading.Thread] = []
         helped = threading.Event()
 
         def helping(event: Event) -> None:
             if event.kind == "progress" and event.detail.get("copied"):
                 helped.set()
 
-        threads = [threading.Thread(target=lambda: joined.append(objects_work.join(shop.desk, listen=helping)))]
-
         def listen(event: Event) -> None:
-            if event.kind == "step" and "objects" in event.name:
+            if "objects" not in event.name:
+                return
+            if event.kind == "step" and not threads:
+                threads.append(
+                    threading.Thread(target=lambda: joined.append(objects_work.join(shop.desk, listen=helping)))
+                )
                 threads[0].start()
-            if event.kind == "progress" and "objects" in event.name:
+            if event.kind == "progress":
                 assert helped.wait(60), "whoever joined copied nothing"
 
         report = begin(shop.desk, listen=listen)
         threads[0].join()
-        copied = [
-            sum(one.detail.get("copied", 0) for one in each.steps if "objects" in one.name)
-            for each in (report, *joined)
-        ]
+        steps = [[one for one in each.steps if "objects" in one.name] for each in (report, *joined)]
+        copied = [sum(one.detail.get("copied", 0) for one in each) for each in steps]
         assert min(copied) > 0
         assert sum(copied) == ROWS + 100 == sum(one.startswith("new/") for one in shop.there())
 

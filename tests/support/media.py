@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -9,7 +10,9 @@ from botocore.exceptions import ClientError
 
 from migrator.demo import buckets
 from migrator.demo.jobs_and_attempts import BUCKET, fates, media
+from migrator.engine.objects import Pool
 from migrator.ledger.quarantine import Selection
+from migrator.model.objects import ObjectName
 from migrator.model.step import Report, State
 from migrator.project.config import S3Table
 from migrator.workflow import housekeeping, use_cases
@@ -71,6 +74,13 @@ def copied_by_a_script(objects: Objects, bucket: str, url: str) -> dict[str, str
         except ClientError as error:
             wrong[job] = error.response["Error"]["Code"]
     return wrong
+
+
+def unanswered(objects: Objects, bucket: str, keys: Iterable[str]) -> list[str]:
+    """Ask by HEAD for the object under each key, and give the keys under which there is none."""
+    named = {key: ObjectName(bucket, key) for key in keys}
+    found = {one.name.key: one.found for one in Pool(objects.store).look(named.values())}
+    return [key for key in named if found[key] is None]
 
 
 def probed(keys: set[str], job: str) -> str | None:

@@ -99,8 +99,8 @@ def plans(change: str, given: Sequence[PlannedObjects], *, looked: bool, width: 
 
 def _plan(one: PlannedObjects, width: int, *, looked: bool) -> list[str]:
     head = fold(f"{one.backfill}: {one.name}  {one.sentence}", width, rest="  ")
-    if not one.wanted:
-        return [*head, "  not wanted: its parameter is not true"]
+    if one.unwanted:
+        return [*head, f"  not wanted: --param {one.unwanted}=true would want them"]
     table = [("objects named by rows that move", number(one.objects), "")]
     table += [("copied already", number(one.copied), "")] if one.copied else []
     for word, count in one.foretold.items():

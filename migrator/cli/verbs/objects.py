@@ -167,8 +167,8 @@ def orphans(
         _option(
             "--named-by",
             metavar="TABLE.COLUMN",
-            help="A further column whose values name objects; may be given several times."
-            " Example: --named-by posts.picture_key",
+            help="A further column whose values name objects, or a key that rows have, as TABLE=KEY; may be given"
+            " several times. Example: --named-by posts.picture_key --named-by 'jobs=processed/{id}{ext}'",
         ),
     ] = None,
     older_than: Annotated[

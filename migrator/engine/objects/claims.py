@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Final
 
 from migrator.database.connect import Connection
@@ -33,6 +33,7 @@ from migrator.model.objects import Copied, CopyTask, Looked, ObjectName, Outcome
 
 SIZE: Final = 200  # objects of a claim
 OPEN: Final = 4  # claims: copied to the end, begun with, waiting, and being looked at
+MOMENT: Final = 0.2  # seconds
 AGAIN: Final = 5  # tries, where two processes wanted one target at the same time
 
 
@@ -62,9 +63,10 @@ class Claims:
         self._run, self._backfill, self._store, self._pool = run, backfill, store, pool
         self._bucket = store.storage.bucket or ""
         self._free: SimpleQueue[Line] = SimpleQueue()
-        self._ready: SimpleQueue[Claim | Exception | None] = SimpleQueue()
+        self._ready: SimpleQueue[Claim | None] = SimpleQueue()
         self._open: set[Claim] = set()
         self._closing = threading.Event()
+        self.failure: Exception | None = None  # of taking claims
         self._after = 0
         self._watch = Watch(run.lease) if joining else None
         self._lines = [Line(run.database) for _ in range(OPEN)]
@@ -74,11 +76,14 @@ class Claims:
         self._thread.start()
 
     def __iter__(self) -> Iterator[Claim]:
-        """Give the claims as they are ready. Raises what taking one raised."""
-        while (found := self._ready.get()) is not None:
-            if isinstance(found, Exception):
-                raise found
-            yield found
+        """Give the claims as they are ready, until there are no more, or the pool has stopped."""
+        while not self._pool.stopped:
+            # None may ever be ready: a claim whose copies failed is never ended, and keeps its line.
+            with suppress(Empty):
+                found = self._ready.get(timeout=MOMENT)
+                if found is None:
+                    return
+                yield found
 
     def keep(self, copied: Copied) -> None:
         """Keep what came of a copy; whoever brings the last of its claim writes all of them down."""
@@ -118,9 +123,8 @@ class Claims:
                 self._ready.put(claim)
         except StoppedError:
             pass
-        except Exception as error:  # noqa: BLE001 -- raised again by whoever waits for claims
-            self._ready.put(error)
-            return
+        except Exception as error:  # noqa: BLE001 -- it is raised again by whoever copies
+            self.failure = error
         self._ready.put(None)
 
     def _taken(self, line: Line) -> Claim | None:

@@ -25,6 +25,7 @@ from migrator.engine.objects.store import Store
 from migrator.engine.objects.write import refuse_careless, write_where_free
 from migrator.engine.projection.projection import Projection
 from migrator.engine.ranges import Key, Keyset
+from migrator.engine.statements import Writing
 from migrator.ledger import documents as ledger
 from migrator.ledger import objects
 from migrator.ledger.backfills import Recorded
@@ -33,7 +34,6 @@ from migrator.ledger.run import Run
 from migrator.model.checked_objects import Astray, WrittenDocuments
 from migrator.model.documents import WriteTask
 from migrator.model.errors import MigratorError, UsageError
-from migrator.model.names import key_text
 from migrator.model.objects import Copied, CopySettings, ObjectName, Outcome, Removal, StoredObject
 
 BATCH: Final = 500  # rows
@@ -105,17 +105,11 @@ class Documents:
 
     def _read(self, conn: Connection, lo: Key | None, hi: Key | None) -> list[Said]:
         """Read the documents of the rows of an interval that moved."""
-        projection = self.projection
-        where = Keyset.of_source(projection.source, projection.keys).within(lo, hi)
-        near = Keyset.of_provenance(self.recorded.provenance, projection.keys)
-        moved = f"SELECT ARRAY[{', '.join(key_text(one) for one in near.names)}] AS source_key"
-        moved += f" FROM {near.relation} AS {near.alias} WHERE kind = 'moved' AND {near.within(lo, hi)}"
-        types = {name: one.content_type for name, one in projection.backfill.documents.items()}
+        types = {name: one.content_type for name, one in self.projection.backfill.documents.items()}
+        writing = Writing(projection=self.projection, recorded=self.recorded, run=self.run.lease.run)
         asked = "SELECT name, source_key, target_bucket, target_key, content"
         try:
-            found = rows(
-                conn, f"{asked} FROM ({projection.documents(where)}) AS said JOIN ({moved}) AS moved USING (source_key)"
-            )
+            found = rows(conn, f"{asked} FROM ({writing.documents(lo, hi)}) AS said")
         except SqlError as error:
             if not is_row_fault(error):
                 raise

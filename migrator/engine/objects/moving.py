@@ -51,6 +51,8 @@ class Moving:
         finally:
             pool.stop()
             claims.close()
+        if claims.failure is not None:
+            raise claims.failure
 
     def _tasks(self, claims: Claims) -> Iterator[CopyTask]:
         for claim in claims:

@@ -109,6 +109,11 @@ class Pool:
         self._going.stop()
 
     @property
+    def stopped(self) -> bool:
+        """Whether it takes no more tasks: it was told to stop, or something failed."""
+        return self._going.stopped
+
+    @property
     def progress(self) -> Progress:
         """How far it is."""
         seconds = time.monotonic() - self._begun if self._begun else 0.0
@@ -181,4 +186,5 @@ class _Threads(Generic[Task, Result]):
                 self._going.check()
                 self._done.put((self._act(task), None))
             except BaseException as error:  # noqa: BLE001 -- it is raised again where the results are taken
+                self._going.stop()  # whoever takes the results may be waiting for tasks
                 self._done.put((None, error))
