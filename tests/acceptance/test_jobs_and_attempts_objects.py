@@ -205,12 +205,13 @@ def test_r_t13_objects_go_back_with_their_rows_and_those_of_the_application_stay
     assert [(None,)] == rows_of(guided, "SELECT to_regclass('jobs')")
     assert [] == unanswered(objects, bucket, [theirs])  # and no row says so any more
 
-    # A job that only the new application has: no row says which object is its photo, so nobody may call it an orphan.
+    # A job that only the new application has: its photo stands where the application looks for it, so it is no orphan.
     execute(legacy, f"INSERT INTO jobs (id, email) VALUES ('{NEW_JOB}', 'late@example.org')")
+    nobodys = NEW_JOB.replace("a", "b")
     objects.client.put_object(Bucket=bucket, Key=f"processed/{NEW_JOB}.jpg", Body=b"a new photo")
+    objects.client.put_object(Bucket=bucket, Key=f"processed/{nobodys}.jpg", Body=b"a photo of no job")
     told = objects_orphans.orphans(desk, Asked(), listen=silent)
-    assert f"processed/{NEW_JOB}.jpg" in [one.key for one in told.examples]
-    assert theirs not in [one.key for one in told.examples]
+    assert [f"processed/{nobodys}.jpg"] == [one.key for one in told.examples]
     assert "H187" in [one.id for one in told.hazards]
     wanted = Wanted(asked=Asked(older_than=timedelta(days=30)), typed=bucket, manifest=tmp_path / "gone.jsonl")
     with pytest.raises(RefusedError, match="M297") as refused:
@@ -232,7 +233,7 @@ def test_r_t13_objects_go_back_with_their_rows_and_those_of_the_application_stay
     left = {key: one for key, one in now.items() if key not in before}
     assert before == {key: now[key] for key in before}
     # The row that somebody liked is the application's now, with all its objects.
-    new = {theirs, f"processed/{NEW_JOB}.jpg"}
+    new = {theirs, f"processed/{NEW_JOB}.jpg", f"processed/{nobodys}.jpg"}
     assert {*new, uploaded, used, copy_of_original(MIX[PLACE[2]], PLACE[2])} == set(left)
     assert all(any(key in said for said in report.notes) for key in set(left) - new)
     assert left[uploaded].size == len(b"the photo, better")
