@@ -37,10 +37,8 @@ OPENED = pytest.StashKey[dict[str, Server]]()
 # Where the version of the server matters most: what types and catalogs say, what an error is called, what is READ ONLY.
 EVERY_SERVER = (
     "integration/test_database_failures.py",
-    "integration/test_database_inventory.py",
     "integration/test_engine_casts.py",
     "integration/test_engine_places.py",
-    "integration/test_engine_projection.py",
     "integration/test_hazards.py",
 )
 # What is left out even here are minutes of kills, Alembic, and the command line.
@@ -50,6 +48,7 @@ IN_SOAK = (
     "acceptance/test_jobs_and_attempts_*.py",
     "acceptance/test_output_type_tables_traps.py",
     "integration/test_archive*.py",
+    "integration/test_database_inventory.py",
     "integration/test_database_shape.py",
     "integration/test_engine_*.py",
     "integration/test_folded_merge.py",

@@ -121,7 +121,11 @@ def test_a_revision_names_who_holds_a_lock(tmp_path: Path, database: str, tell: 
     assert 0 == tell(desk, "apply")[0]
 
 
-@pytest.mark.parametrize("verb", [["apply"], ["backfill"], ["rollback", "--keep-new"]], ids=lambda verb: verb[0])
+@pytest.mark.parametrize(
+    "verb",
+    [["apply"], pytest.param(["backfill"], marks=pytest.mark.soak), ["rollback", "--keep-new"]],
+    ids=lambda verb: verb[0],
+)
 def test_a_second_operator_is_told_who_is_first(verb: list[str], at: At, tell: Tell) -> None:
     """M401 names the holder of the lease and what he does; the first one goes on undisturbed."""
     desk = at("expanded")

@@ -38,6 +38,7 @@ def desk(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk
     return made
 
 
+@pytest.mark.soak
 def test_a_killed_archive_goes_on_or_back(desk: Desk) -> None:
     """SIGKILL before each statement that locks or writes, and at some of the proof's; tests/soak takes all of them."""
     kill_archives(desk, every=False)

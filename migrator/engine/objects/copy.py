@@ -63,8 +63,8 @@ class _Copy:
 
     def run(self) -> Copied:
         """Look, copy, prove."""
-        before = self.store.clock
         source = self.task.seen or look(self.store, self.task.source)
+        before = self.store.clock  # told by now, so no later than our request
         if source is None:
             return self._ended(Outcome.MISSING)
         if self.task.source == self.task.target:
