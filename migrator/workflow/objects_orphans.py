@@ -26,7 +26,7 @@ from migrator.model.expressions import ObjectKey, walk
 from migrator.model.moved_objects import MovedObject
 from migrator.model.objects import ObjectName, Outcome, Removal, StoredObject
 from migrator.model.orphans import Amount, Deletion, Left, Orphans, Scope
-from migrator.model.step import Event, Hazard, Phase
+from migrator.model.step import Event, EventKind, Hazard, Phase
 from migrator.workflow import objects_manifest as manifests
 from migrator.workflow.change_steps import object_copy
 from migrator.workflow.desk import Desk
@@ -268,10 +268,9 @@ def _list(conn: Connection, store: Store, scopes: Sequence[Scope], listen: Liste
     tell("done", engine.stage_objects(conn, found, lambda count: tell("progress", count)))
 
 
-def _telling(listen: Listen, title: str, total: int | None = None) -> Callable[[str, int], None]:
-    def tell(kind: str, count: int) -> None:
-        event = Event(kind="note", phase=Phase.VERIFY, name=title, title=title, rows=count, total=total, unit="object")
-        listen(replace(event, kind=kind))  # type: ignore[arg-type]
+def _telling(listen: Listen, title: str, total: int | None = None) -> Callable[[EventKind, int], None]:
+    def tell(kind: EventKind, count: int) -> None:
+        listen(Event(kind=kind, phase=Phase.VERIFY, name=title, title=title, rows=count, total=total, unit="object"))
 
     return tell
 
