@@ -386,6 +386,8 @@ class TestServer:
         with S3.start() as server:
             assert "moto" in server.about
             assert server.pid is None
+            for name, value in server.environment.items():
+                monkeypatch.setenv(name, value)
             Store.open(Storage(endpoint=server.endpoint, region=server.region)).client.create_bucket(Bucket="bucket")
 
     def test_a_program_that_does_not_start(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
