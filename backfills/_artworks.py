@@ -76,11 +76,13 @@ TEST_DATA = {
 }
 
 # The rows that hold nothing but a token, each with the row of the same upload that became the artwork. What is asked of
-# a row alone is asked first and once, so that the rest is a join of two columns, whatever the planner guesses.
+# a row alone is asked first and once, so that the rest is a join, whatever the planner guesses: by the customer and by
+# slots of time, so that who has thousands of rows has each compared with those of its time alone.
 _PAIRS = f"""
     WITH seen AS MATERIALIZED (
         SELECT id, {FOLDED} AS address, customer_name AS name, pet_name, user_id, original_image_url AS original,
             original_pet_mom_url AS mom, original_pet_url AS pet, extract(epoch FROM created_at) AS made_at,
+            floor(extract(epoch FROM created_at) / greatest({{twin_seconds}}, 1)) AS slot,
             access_token IS NOT NULL AND coalesce(generated_image_url, '') = '' AND mockup_urls IS NULL
                 AND coalesce(generation_status, 'pending') = 'pending' AND coalesce(upscaled_image_url, '') = ''
                 AND customer_email ~ '[^[:space:]]' AND NOT {like_a_test()} AND NOT {ordered()} AS is_bare,
@@ -88,7 +90,8 @@ _PAIRS = f"""
                 AND (NOT {like_a_test()} OR {ordered()}) AS has_picture
         FROM artworks)
     SELECT DISTINCT ON (loser.id) loser.id AS key1, winner.id AS winner1
-    FROM seen AS loser JOIN seen AS winner ON winner.address = loser.address AND winner.name = loser.name
+    FROM seen AS loser JOIN (seen AS winner CROSS JOIN generate_series(-1, 1) AS slots (near))
+        ON winner.address = loser.address AND winner.name = loser.name AND winner.slot + near = loser.slot
     WHERE loser.is_bare AND winner.has_picture AND CASE
         WHEN (abs(winner.made_at - loser.made_at) <= {{twin_seconds}}) IS NOT TRUE THEN false
         WHEN coalesce(loser.original, 'pending') NOT IN ('pending', coalesce(winner.original, 'pending')) THEN false
