@@ -34,7 +34,8 @@ class Counted:
     """One backfill to be balanced; without `recorded` nothing was ever moved, and the Projection foretells.
 
     `raising` are rows for which the definition's SQL raises; the Projection leaves them out. `only` is a condition on
-    source rows where a part of them is balanced, `held` the same on quarantined ones.
+    source rows where a part of them is balanced, `held` the same on quarantined ones. `compared` is the number of
+    source rows that were just compared without a difference: of those that moved the Projection is not asked again.
     """
 
     projection: Projection
@@ -43,6 +44,7 @@ class Counted:
     raising: tuple[Blame, ...] = ()
     only: str = "true"
     held: str = "true"
+    compared: int | None = None
 
     @property
     def keyset(self) -> Keyset:
@@ -114,6 +116,7 @@ def _projected(n: int, counted: Counted) -> str:
     keys = ", ".join(f"{name} AS k{at}" for at, name in enumerate(projection.key_columns(), 1))
     # Foretelling evaluates every column, by its digest; later the comparison does, and here the code is enough.
     every = f", {quote(DIGEST)} AS digest, {quote(MARKS)} AS marks" if foretelling else ", NULL::bigint AS digest"
+    projection = projection if counted.compared is None else counted.still_to_come
     select = projection.select(merging=foretelling, foretelling=foretelling, awaiting=True)
     return f"p{n} AS MATERIALIZED (SELECT {keys}, {quote(CODE)}::int AS code{every} FROM ({select}) AS whole)"
 
@@ -140,6 +143,7 @@ def _joined(n: int, counted: Counted) -> str:
         if projection.grouping is None
         else f"CASE WHEN v.follows THEN {literal(FOLLOWING)} ELSE q.reason END"
     )
+    dropped = "p.k1 IS NULL" if counted.compared is None else "p.k1 IS NULL AND v.s1 IS NULL"
     gone, present = f"src.{counted.key_names[0]} IS NULL", f"t.{quote(projection.identity[0].name)}"
     return f"""j{n} AS MATERIALIZED (SELECT {", ".join(f"src.{name} AS k{at}" for at, name in named)}, CASE
     WHEN {gone} AND v.s1 IS NOT NULL THEN '{past}'
@@ -148,7 +152,7 @@ def _joined(n: int, counted: Counted) -> str:
     WHEN q.status = 'open' THEN 'quarantined'
     WHEN q.status = 'dismissed' THEN 'dismissed'
     WHEN {_raises(counted)} THEN CASE WHEN v.s1 IS NULL THEN 'raising' ELSE 'unskipped' END
-    WHEN p.k1 IS NULL THEN 'dropped'
+    WHEN {dropped} THEN 'dropped'
     WHEN v.s1 IS NOT NULL AND {present} IS NULL THEN 'lost'
     WHEN v.s1 IS NOT NULL AND p.code IN ({counted.skipped}) THEN 'unskipped'
     WHEN v.s1 IS NOT NULL THEN v.kind

@@ -64,6 +64,8 @@ def balance_source(conn: Connection, together: Sequence[Counted]) -> tuple[tuple
     """Balance the backfills of one source, and the source; the caller's transaction gives the one snapshot."""
     begun = time.monotonic()
     source_rows = together[0].keyset.count(conn, together[0].only)
+    # What was compared of more or fewer rows says nothing of these.
+    together = [one if one.compared == source_rows else replace(one, compared=None) for one in together]
     found = rows(conn, counts_sql(together))
     seconds = time.monotonic() - begun
     by_place = [[_line(row) for row in found if row[0] == "b" and row[1] == n] for n in range(len(together))]

@@ -84,7 +84,7 @@ class CompareRows:
             settle(conn)
             written = written_to(conn, self.change, self.search_path, reads)
         comparisons = tuple(self._compare(conn, one, listen) for one in prepared if one.recorded is not None)
-        balances, sources = balances_of(conn, prepared, self.search_path)
+        balances, sources = balances_of(conn, prepared, self.search_path, _just_compared(comparisons, reads))
         objects = balance_objects(conn, prepared, self.search_path)
         with transaction(conn, read_only=True, search_path=self.search_path):
             as_left = inventory.verdict(conn, self.change.name)
@@ -179,15 +179,25 @@ def prepare_all(conn: Connection, change: Change, search_path: str) -> tuple[Pre
     return tuple(prepare(conn, change, one, search_path=search_path) for one in change.backfills)
 
 
+def _just_compared(comparisons: Sequence[Comparison], reads: Reads) -> dict[str, int]:
+    """Say of which backfills the comparison told what the Projection gives for rows that moved, and of how many rows.
+
+    What is written after it makes the proof stale where writes are counted, and only there.
+    """
+    return {} if reads.uncounted else {one.backfill: one.compared for one in comparisons if one.proven}
+
+
 def balances_of(
-    conn: Connection, prepared: Sequence[Prepared], search_path: str
+    conn: Connection, prepared: Sequence[Prepared], search_path: str, compared: Mapping[str, int] | None = None
 ) -> tuple[tuple[Balance, ...], tuple[SourceBalance, ...]]:
-    """Balance every backfill and every source in one snapshot."""
+    """Balance every backfill and every source in one snapshot; `compared` rows of a backfill were just looked at."""
+    known = compared or {}
     with transaction(conn, read_only=True, isolation="repeatable read", search_path=search_path, work_mem="128MB"):
         counted = [one.counted for one in prepared]
         try:
             with conn.transaction():
-                return _balanced_together(conn, counted)
+                named = [replace(one, compared=known.get(one.projection.backfill.name)) for one in counted]
+                return _balanced_together(conn, named)
         except SqlError as error:
             if not is_row_fault(error):
                 raise
