@@ -11,6 +11,7 @@ from migrator.database.connect import Connection
 from migrator.engine import inplace, keys
 from migrator.engine.accounts import Counted
 from migrator.engine.given import refuse_unusable
+from migrator.engine.looked_up import asked_for
 from migrator.engine.moved import moved_rows
 from migrator.engine.projection.awaited import Awaited
 from migrator.engine.projection.bind import catalog_of
@@ -118,7 +119,7 @@ def prepare(
         target=target,
         target_exists=live is not None and whole and not (blind and "select" not in inventory.rights(conn, relation)),
         doubts=keys.doubts(conn, source, backfill.keys),
-        arguments=change.arguments,
+        arguments=change.arguments if stored or blind else asked_for(conn, backfill, source, change.arguments),
         stored_for=change.name if stored else None,
         reads=inplace.as_before(as_it_will_be, backfill, recorded if backfill.in_place else None, instead),
         recorded=recorded.id if recorded else None,

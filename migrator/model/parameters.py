@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -45,10 +46,13 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapping:
-    """The content of a `File` parameter: one value for each key, and where it came from."""
+    """The content of a `File` parameter: one value for each key, and where it came from.
+
+    `rows` may be long, and are read anew each time they are walked through.
+    """
 
     path: Path
-    rows: tuple[tuple[str, str], ...] = field(repr=False, compare=False)  # the digest is theirs
+    rows: Iterable[tuple[str, str]] = field(repr=False, compare=False)  # the digest is theirs
     digest: str
 
 

@@ -25,7 +25,7 @@ from migrator.engine.prepare import Prepared, prepare, record_definition
 from migrator.engine.smoke import smoke
 from migrator.engine.statements import Writing
 from migrator.engine.undo import Undo, Written
-from migrator.ledger import backfills, objects, provenance, steps
+from migrator.ledger import backfills, objects, parameters, provenance, steps
 from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
@@ -77,6 +77,8 @@ class CopyRows:
     def smoke(self, run: Run) -> tuple[Hazard, ...]:
         """Try the target before the first row moves, tell what fails when the application uses it, and keep nothing."""
         with self._explained(f"trying {self.backfill.target}", run), run.database.connect() as conn:
+            with run.writing(conn):
+                parameters.store(conn, self.change.name, self.change.arguments)
             with transaction(conn, read_only=True, search_path=self.search_path):
                 prepared = prepare(conn, self.change, self.backfill, search_path=self.search_path)
             found = smoke(conn, prepared, self.search_path)

@@ -1,19 +1,24 @@
-"""Mapping: the CSV file of a `File` parameter, read line by line and checked to the last one."""
+"""Mapping: the CSV file of a `File` parameter, read line by line, checked to the last one, and never held in memory."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+from array import array
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from migrator.model.errors import ConfigurationError
 from migrator.model.parameters import Mapping
 from migrator.project.faults import Fault, shown
 
 LONGEST_LINE: Final = 1 << 20
 MOST_FAULTS: Final = 20
 LEAST_COLUMNS: Final = 2
+BUCKETS: Final = 256
+SMALL: Final = 64
 BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -32,9 +37,17 @@ def read_mapping(name: str, path: Path) -> Mapping | list[Fault]:
         return [Fault(where=name, what=what, cure="Name a CSV file with a header.")]
     try:
         with path.open("rb") as file:
-            return _Reading(name, path, file).result()
+            reading, seen = _Reading(name, path, file), _Seen()
+            for key, _ in reading.rows():
+                seen.add(key)
+            faults, again = reading.faults, seen.finish()
+            if again:
+                file.seek(0)
+                faults = _conflicts(_Reading(name, path, file), again)
     except OSError as error:
         return [Fault(where=name, what=f"{path} cannot be read: {error.strerror}.")]
+    digest = reading.digest.hexdigest()
+    return faults or Mapping(path=path, rows=_Rows(name, path, digest, again), digest=digest)
 
 
 class _Reading:
@@ -44,35 +57,33 @@ class _Reading:
         self.name, self.path, self.file = name, path, file
         self.digest = hashlib.sha256()
         self.number = 0
-        self.rows: dict[str, str] = {}
         self.faults: list[Fault] = []
 
-    def result(self) -> Mapping | list[Fault]:
-        try:
-            self._read()
-        except (_BadLineError, csv.Error) as error:
-            self._fault(f"{error}.")
-        if self.faults:
-            return self.faults
-        rows = tuple(self.rows.items())
-        return Mapping(path=self.path, rows=rows, digest=self.digest.hexdigest())
-
-    def _read(self) -> None:
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Give key and value of every good line; the faults are known once it ends."""
         reader = csv.reader(self._lines(), strict=True)
+        try:
+            yield from self._rows(reader)
+        except (_BadLineError, csv.Error) as error:
+            self.fault(f"{error}.")
+
+    def _rows(self, reader: Iterator[list[str]]) -> Iterator[tuple[str, str]]:
         header = next(reader, None)
         if header is None:
-            self._fault("the file is empty.", "It needs a header and a line for every key.")
+            self.fault("the file is empty.", "It needs a header and a line for every key.")
             return
         if not self._good_header(header):
             return
-        for fields in reader:
-            if fields:
-                self._row(fields, len(header))
+        empty = True
+        for fields in filter(None, reader):
+            empty = False
+            if self._is_good(fields, len(header)):
+                yield fields[0], fields[1]
             if len(self.faults) >= MOST_FAULTS:
-                self._fault("there are too many faults to go on.")
+                self.fault("there are too many faults to go on.")
                 return
-        if not self.rows and not self.faults:
-            self._fault("there is a header and no line.", "Write a line for every key.")
+        if empty:
+            self.fault("there is a header and no line.", "Write a line for every key.")
 
     def _lines(self) -> Iterator[str]:
         """Decode line by line, so that a fault has a line and a long file no weight."""
@@ -96,29 +107,102 @@ class _Reading:
         names = [one.strip() for one in header]
         cure = "The first line names the columns, for example: job_id,user_id"
         if len(names) < LEAST_COLUMNS:
-            self._fault("the header has one column, and needs a key and a value.", cure)
+            self.fault("the header has one column, and needs a key and a value.", cure)
         elif not all(names):
-            self._fault("the header has a column without a name.", cure)
+            self.fault("the header has a column without a name.", cure)
         elif any(one[0].isdigit() for one in names):
-            self._fault("the header has no names, it looks like a line of values.", cure)
+            self.fault("the header has no names, it looks like a line of values.", cure)
         elif len(set(names)) < len(names):
-            self._fault("the header names a column twice.", cure)
+            self.fault("the header names a column twice.", cure)
         return not self.faults
 
-    def _row(self, fields: list[str], width: int) -> None:
+    def _is_good(self, fields: list[str], width: int) -> bool:
         if len(fields) != width:
-            self._fault(f"the line has {len(fields)} columns, the header {width}.")
-            return
-        key, value = fields[:2]
-        if not key.strip():
-            self._fault("the key is blank.")
-        elif not value.strip():
+            self.fault(f"the line has {len(fields)} columns, the header {width}.")
+        elif not fields[0].strip():
+            self.fault("the key is blank.")
+        elif not fields[1].strip():
             cure = "Leave out the line of a key that stands for nothing."
-            self._fault(f"the value of key {shown(key)} is blank.", cure)
-        elif self.rows.setdefault(key, value) != value:
-            both = f"{shown(self.rows[key])} before and {shown(value)} here"
-            self._fault(f"key {shown(key)} stands for {both}.", "Keep one of them.")
+            self.fault(f"the value of key {shown(fields[0])} is blank.", cure)
+        else:
+            return True
+        return False
 
-    def _fault(self, what: str, cure: str = "") -> None:
+    def fault(self, what: str, cure: str = "") -> None:
+        """Keep a fault of the line that was read last."""
         where = f"{self.name}: {self.path.name}:{max(self.number, 1)}"
         self.faults.append(Fault(where=where, what=what, cure=cure))
+
+
+class _Seen:
+    """Which keys came more than once, as 8 bytes for each key; two that look alike are looked at again."""
+
+    def __init__(self) -> None:
+        self.again: set[int] = set()
+        self._buckets = [array("Q") for _ in range(BUCKETS)]
+        self._limits = [SMALL] * BUCKETS
+
+    def add(self, key: str) -> None:
+        image = _image(key)
+        place = image % BUCKETS
+        self._buckets[place].append(image)
+        if len(self._buckets[place]) >= self._limits[place]:
+            self._sift(place)
+
+    def finish(self) -> frozenset[int]:
+        for place in range(BUCKETS):
+            self._sift(place)
+        return frozenset(self.again)
+
+    def _sift(self, place: int) -> None:
+        """Keep each image once; what is kept may double before it is looked through again."""
+        kept: set[int] = set()
+        for one in self._buckets[place]:
+            (self.again if one in kept else kept).add(one)
+        self._buckets[place] = array("Q", kept)
+        self._limits[place] = max(SMALL, 2 * len(kept))
+
+
+def _image(key: str) -> int:
+    return hash(key) & 0xFFFF_FFFF_FFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of a file, read anew each time they are asked for; a line that says the same again is passed over."""
+
+    name: str
+    path: Path
+    digest: str
+    again: frozenset[int]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Read the file. Raises ConfigurationError M106 where it is not what it was when it was checked."""
+        told: set[str] = set()
+        try:
+            with self.path.open("rb") as file:
+                reading = _Reading(self.name, self.path, file)
+                for key, value in reading.rows():
+                    if _image(key) not in self.again or key not in told:
+                        yield key, value
+                    if _image(key) in self.again:
+                        told.add(key)
+                if reading.faults or reading.digest.hexdigest() != self.digest:
+                    raise self._changed()
+        except OSError as error:
+            raise self._changed() from error
+
+    def _changed(self) -> ConfigurationError:
+        return ConfigurationError(
+            "M106", f"{self.name}: {self.path} changed while it was read.", "Let it be, and run the command again."
+        )
+
+
+def _conflicts(reading: _Reading, again: frozenset[int]) -> list[Fault]:
+    """Read a file once more, and say which keys stand for two values; `again` are those that came more than once."""
+    known: dict[str, str] = {}
+    for key, value in reading.rows():
+        if _image(key) in again and known.setdefault(key, value) != value:
+            both = f"{shown(known[key])} before and {shown(value)} here"
+            reading.fault(f"key {shown(key)} stands for {both}.", "Keep one of them.")
+    return reading.faults

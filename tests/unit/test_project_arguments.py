@@ -228,7 +228,7 @@ def test_a_path_of_the_file_is_relative_to_it(tmp_path: Path) -> None:
     """A file named in migrator.toml lies beside it, wherever the command is run."""
     (tmp_path / "m.csv").write_text("k,v\na,1\n", encoding="utf-8")
     made = resolved(needs(File), given={"p": "m.csv"}, root=tmp_path)
-    assert (tmp_path / "m.csv", (("a", "1"),)) == (made.files["p"].path, made.files["p"].rows)
+    assert (tmp_path / "m.csv", (("a", "1"),)) == (made.files["p"].path, tuple(made.files["p"].rows))
 
 
 def test_a_spoken_path_is_relative_to_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

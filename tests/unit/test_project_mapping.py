@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from migrator.model.errors import ConfigurationError
 from migrator.model.parameters import Mapping
 from migrator.project.mapping import LONGEST_LINE, MOST_FAULTS, read_mapping
 
@@ -32,7 +33,7 @@ def rows(directory: Path, content: str | bytes) -> tuple[tuple[str, str], ...]:
     """Give the rows of a file without fault."""
     made = read(directory, content)
     assert isinstance(made, Mapping), made
-    return made.rows
+    return tuple(made.rows)
 
 
 def told(directory: Path, content: str | bytes) -> list[str]:
@@ -142,6 +143,37 @@ def test_a_long_file_weighs_no_more_than_its_rows(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert isinstance(made, Mapping)
     assert peak < 500_000
+
+
+def test_a_file_of_many_keys_is_not_held_in_memory(tmp_path: Path) -> None:
+    """It is read anew whenever its rows are asked for, and weighs a few bytes for each line while it is checked."""
+    file, lines = tmp_path / "m.csv", 100_000
+    file.write_text("k,v\n" + "".join(f"user number {n},{n}@x.pt\n" for n in range(lines)), encoding="utf-8")
+    tracemalloc.start()
+    made = read_mapping("p", file)
+    assert isinstance(made, Mapping)
+    assert lines == sum(1 for _ in made.rows) == sum(1 for _ in made.rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * lines
+
+
+def test_a_file_that_changes_once_it_was_checked_is_refused(tmp_path: Path) -> None:
+    """What is read later is what was digested, or nothing."""
+    made = read(tmp_path, "k,v\na,1\nb,2\n")
+    assert isinstance(made, Mapping)
+    (tmp_path / "m.csv").write_text("k,v\na,1\nb,3\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"M106.*changed while it was read"):
+        tuple(made.rows)
+
+
+@pytest.mark.parametrize("times", [2, 5_000])
+def test_a_key_is_found_to_stand_for_two_values_however_often_it_came(tmp_path: Path, times: int) -> None:
+    """The line at fault is the one that says another thing, not the first of its key."""
+    same = "a,1\nb,2\n" * times
+    (only,) = told(tmp_path, f"k,v\n{same}a,3\n")
+    assert only.startswith(f"p: m.csv:{2 * times + 2}: key 'a' stands for '1' before and '3' here.")
+    assert (("a", "1"), ("b", "2")) == rows(tmp_path, f"k,v\n{same}")
 
 
 FIELD = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\r"), min_size=1).filter(str.strip)
