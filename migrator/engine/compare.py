@@ -21,9 +21,10 @@ from migrator.database.failures import SqlError
 from migrator.database.session import execute, rows, transaction, value
 from migrator.engine.groups import Ranking
 from migrator.engine.isolate import is_row_fault, raising_rows, without
+from migrator.engine.projection.compiled import CODE, DIGEST
 from migrator.engine.projection.images import digest, image, stored_digest
 from migrator.engine.projection.pieces import FOLLOWS, MOVED
-from migrator.engine.projection.projection import CODE, DIGEST, Projection
+from migrator.engine.projection.projection import Projection
 from migrator.engine.ranges import Key, Keyset, plan_ranges
 from migrator.engine.statements import Writing
 from migrator.model.change import Foreign

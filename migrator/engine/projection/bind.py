@@ -11,7 +11,7 @@ from migrator.database.connect import Connection
 from migrator.database.failures import Failure, SqlError
 from migrator.database.session import INPUT_CHECK, LEDGER_TESTS_INPUT, rows, value
 from migrator.engine.projection.casts import CastContext
-from migrator.engine.projection.compile import Catalog
+from migrator.engine.projection.catalog import Catalog
 from migrator.model.names import text_array
 from migrator.model.tables import TypeOf
 
