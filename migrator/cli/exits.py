@@ -62,7 +62,7 @@ def as_ours(error: BaseException, doing: str) -> MigratorError:
     original = getattr(error, "orig", None)  # SQLAlchemy wraps the errors of the driver
     for one in (error, original):
         if isinstance(one, BaseException) and _is_of_psycopg(one):
-            from migrator.database.failures import as_error
+            from migrator.database.explaining import as_error
 
             return as_error(one, doing)
     said = " ".join(str(error).split())

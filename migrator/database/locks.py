@@ -14,6 +14,7 @@ import psycopg
 
 from migrator.database import failures
 from migrator.database.connect import Connection
+from migrator.database.explaining import explained
 from migrator.database.failures import Failure
 from migrator.database.session import rows
 from migrator.model.errors import MigratorError, WorldError
@@ -161,7 +162,7 @@ def with_lock_retries(
 @contextmanager
 def reading_explained(doing: str, connect: Callable[[], Connection], relations: Sequence[Relation]) -> Iterator[None]:
     """Turn the errors of the block into ours, as `explained` does; name who keeps it from reading the relations."""
-    with failures.explained(doing, connect):
+    with explained(doing, connect):
         try:
             yield
         except psycopg.Error as error:

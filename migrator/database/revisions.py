@@ -13,48 +13,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 
-from migrator.database import failures
 from migrator.database.connect import Connection, Database
-from migrator.database.ddl import says_something, tables_locked, tables_made
-from migrator.database.failures import Failure
-from migrator.database.locks import shortened
-from migrator.database.revision_files import RevisionInfo, declared, labels
+from migrator.database.revision_failures import revision_explained
+from migrator.database.revision_files import RevisionInfo, declared
 from migrator.database.session import execute, pins, rows, settings_with, value
-from migrator.model.errors import (
-    ConfigurationError,
-    MigratorError,
-    RefusedError,
-    UsageError,
-    WorldError,
-)
+from migrator.model.errors import ConfigurationError, RefusedError
 
 if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from sqlalchemy import Connection as Alchemy
 
-__all__ = [
-    "RevisionInfo",
-    "applied",
-    "declared",
-    "downgrade",
-    "heads",
-    "labels",
-    "offline_sql",
-    "says_something",
-    "stamp",
-    "tables_locked",
-    "tables_made",
-    "upgrade",
-]
-
 Direction = Literal["up", "down", "stamp", "unstamp"]
 BACK = frozenset({"down", "unstamp"})
 
 VERSION_TABLE = "migrator.alembic_version"
-
-# Objects that are there already: table, type, constraint…; column; schema; function.
-_EXISTS = frozenset({"42P07", "42710", "42701", "42P06", "42723"})
 
 # Alembic keeps its context in a module: two runs in one process would take each other's.
 _ALONE = threading.Lock()
@@ -139,7 +112,7 @@ def offline_sql(
     said = io.StringIO()
     config = _config(directory, change, parameters or {}, said)
     start = info.down if direction == "up" else info.id
-    with _explained(info):
+    with revision_explained(info):
         doubled = _with_alembic(config, info, direction, as_sql=True, starting_rev=start)
     written = said.getvalue().replace("%%", "%") if doubled else said.getvalue()
     return _without_bookkeeping(written)
@@ -172,7 +145,7 @@ def _run(
 ) -> None:
     info = _chosen(directory, change, revision_id, direction)
     config = _config(directory, change, parameters, io.StringIO())
-    with _explained(info), _transaction(database, lock_timeout_ms) as (connection, driver):
+    with revision_explained(info), _transaction(database, lock_timeout_ms) as (connection, driver):
         after = None if guard is None else guard(driver)
         _check_turn(info, heads(driver), direction)
         config.attributes["connection"] = connection
@@ -268,52 +241,6 @@ def _check_turn(info: RevisionInfo, found: frozenset[str], direction: Direction)
             f"It is not the turn of revision {info.id}: {done}.",
             "Run the same command again; look at `status`.",
         )
-
-
-@contextmanager
-def _explained(info: RevisionInfo) -> Iterator[None]:
-    """Say what went wrong in a revision; what it raised stays attached."""
-    try:
-        yield
-    except MigratorError:
-        raise
-    except Exception as error:  # a revision is the user's code and may raise anything
-        cause = error if isinstance(error, psycopg.Error) else getattr(error, "orig", None)
-        if not isinstance(cause, psycopg.Error):
-            raise _refused(info, error) from error
-        if failures.kind(cause) is Failure.RETRY:
-            raise cause from None
-        raise _failed(info, cause, str(getattr(error, "statement", "") or "")) from error
-
-
-def _failed(info: RevisionInfo, cause: psycopg.Error, statement: str) -> MigratorError:
-    doing = f"running revision {info.id} ({info.doc or info.path.name})"
-    state, said = failures.sqlstate(cause), failures.message(cause)
-    at = f" in: {shortened(statement)}" if statement.strip() else ""
-    if failures.kind(cause) not in {Failure.ROW, Failure.DEFINITION} and state[:2] != "25":
-        return failures.as_error(cause, doing)
-    if state in _EXISTS:
-        return RefusedError(
-            "M202",
-            f"While {doing}: {said} ({state}){at}.",
-            "Something of that name is there already, and nobody recorded who made it. Compare it"
-            " with the"
-            " revision; then rename it or drop it, and run the same command again.",
-        )
-    return WorldError(
-        "M201",
-        f"While {doing}: {said} ({state}){at}.",
-        f"Mend {info.path}; nothing of the revision was applied.",
-    )
-
-
-def _refused(info: RevisionInfo, error: Exception) -> UsageError:
-    said = failures.masked_text(str(error)) or type(error).__name__
-    return UsageError(
-        "M203",
-        f"Revision {info.id} ({info.doc or info.path.name}) stopped: {said}",
-        f"Do what the message asks, or mend {info.path}; nothing of the revision was applied.",
-    )
 
 
 _BOOKKEEPING = re.compile(

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from migrator.engine.blame import Blame
+from migrator.engine.projection.compiled import CODE, DIGEST, MARKS
 from migrator.engine.projection.pieces import FOLLOWING, MOVED
-from migrator.engine.projection.projection import CODE, DIGEST, MARKS, Projection
+from migrator.engine.projection.projection import Projection
 from migrator.engine.ranges import Keyset
 from migrator.engine.statements import Writing
 from migrator.ledger.backfills import Recorded

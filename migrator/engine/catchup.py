@@ -13,9 +13,10 @@ from migrator.database import failures
 from migrator.database.connect import Database
 from migrator.database.failures import Failure, SqlError
 from migrator.database.session import execute, transaction, value
+from migrator.engine.projection.compiled import CODE, DIGEST, MARKS
 from migrator.engine.projection.images import stored_digest
 from migrator.engine.projection.pieces import MOVED
-from migrator.engine.projection.projection import CODE, DIGEST, MARKS, Projection
+from migrator.engine.projection.projection import Projection
 from migrator.engine.ranges import Key, Keyset, plan_ranges
 from migrator.engine.statements import Writing
 from migrator.engine.work import Line, Work

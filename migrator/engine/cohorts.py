@@ -58,7 +58,7 @@ class Cohort:
             arguments=change.arguments_of(backfill),
         )
         piece = translator.value(cohort)
-        if translator.steps:
+        if translator.steps.written:
             raise ConfigurationError(
                 "M157",
                 f"{backfill.name}: its cohort looks something up.",

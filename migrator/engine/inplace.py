@@ -13,9 +13,10 @@ from typing import Final
 
 from migrator.database.connect import Connection
 from migrator.database.session import execute
+from migrator.engine.projection.compiled import CODE, DIGEST, MARKS
 from migrator.engine.projection.images import image, stored_digest
 from migrator.engine.projection.pieces import MOVED
-from migrator.engine.projection.projection import CODE, DIGEST, MARKS, Projection
+from migrator.engine.projection.projection import Projection
 from migrator.engine.ranges import Key, Keyset
 from migrator.ledger.backfills import Recorded
 from migrator.model.backfill import Backfill

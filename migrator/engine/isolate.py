@@ -14,7 +14,8 @@ from migrator.database.connect import Connection
 from migrator.database.failures import Failure, SqlError
 from migrator.database.session import execute, value
 from migrator.engine.blame import Blame, told
-from migrator.engine.projection.projection import DIGEST, Projection
+from migrator.engine.projection.compiled import DIGEST
+from migrator.engine.projection.projection import Projection
 from migrator.engine.ranges import Key, Keyset
 from migrator.model.errors import UsageError
 from migrator.model.names import quote

@@ -51,7 +51,7 @@ def of_source(conn: Connection, prepared: Prepared, default: str, search_path: s
     for name, moved in backfill.objects.items():
         translator = _translator(conn, prepared, search_path)
         key, bucket = translator.value(moved.source).sql, _bucket(translator, moved.bucket, default)
-        steps = "\n  ".join(translator.steps)
+        steps = "\n  ".join(translator.steps.written)
         held = projection.excluding
         yield Names(
             where=f"{backfill.name}: {name}",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from migrator.database.connect import Connection
 from migrator.database.session import value
+from migrator.engine.projection.compiled import CODE
 from migrator.engine.projection.pieces import MOVED
-from migrator.engine.projection.projection import CODE
 from migrator.engine.ranges import Key
 from migrator.engine.statements import Writing
 from migrator.model.change import Change

@@ -17,8 +17,8 @@ from migrator.database.failures import SqlError
 from migrator.database.session import execute, value
 from migrator.engine.blame import Blame, told
 from migrator.engine.isolate import is_row_fault, raising_rows, without
+from migrator.engine.projection.compiled import CODE
 from migrator.engine.projection.pieces import MOVED
-from migrator.engine.projection.projection import CODE
 from migrator.engine.ranges import Key
 from migrator.engine.statements import Writing
 from migrator.model.errors import UsageError

@@ -18,8 +18,9 @@ from migrator.database.connect import Connection
 from migrator.database.failures import Failure, SqlError
 from migrator.database.session import execute, one, transaction
 from migrator.engine.prepare import Prepared
+from migrator.engine.projection.compiled import CODE
 from migrator.engine.projection.pieces import MOVED
-from migrator.engine.projection.projection import CODE, Projection
+from migrator.engine.projection.projection import Projection
 from migrator.engine.ranges import Key, Keyset
 from migrator.ledger import backfills
 from migrator.model.names import quote

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from migrator.engine.blame import Blame
 from migrator.engine.inplace import GOT, InPlace
+from migrator.engine.projection.compiled import CODE, DETAIL, DIGEST, MARKS
 from migrator.engine.projection.pieces import FIRST_OUTCOME, FOLLOWS, MERGED, MOVED
-from migrator.engine.projection.projection import CODE, DETAIL, DIGEST, MARKS, Projection
+from migrator.engine.projection.projection import Projection
 from migrator.engine.ranges import Key, Keyset
 from migrator.ledger.backfills import Recorded
 from migrator.model.names import key_text, literal, ours, quote, text_array

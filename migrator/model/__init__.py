@@ -4,7 +4,7 @@
 """
 
 from migrator.model.backfill import Backfill
-from migrator.model.expressions import (
+from migrator.model.constructors import (
     array,
     clock,
     column,

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from migrator.database import concurrently, failures, revisions
+from migrator.database import concurrently, revisions
 from migrator.database.connect import Connection
+from migrator.database.explaining import explained
 from migrator.database.locks import with_lock_retries
-from migrator.database.revisions import RevisionInfo
+from migrator.database.revision_files import RevisionInfo, declared
 from migrator.database.session import execute, value
 from migrator.ledger import lease, steps
 from migrator.ledger.run import Run
@@ -98,7 +99,7 @@ class AdoptRevision:
 
     def check(self, conn: Connection) -> Verdict:
         """Say whether the version table has it."""
-        done = self.info.id in revisions.applied(conn, revisions.declared(self.directory, self.change))
+        done = self.info.id in revisions.applied(conn, declared(self.directory, self.change))
         return Verdict(
             claim=f"revision {self.info.id} is applied",
             proven=done,
@@ -111,7 +112,7 @@ class AdoptRevision:
         Raises RefusedError M412 for rows of a table that was made here, M218 for values that would not fit.
         """
         with run.database.connect() as conn:
-            done = self.info.id in revisions.applied(conn, revisions.declared(self.directory, self.change))
+            done = self.info.id in revisions.applied(conn, declared(self.directory, self.change))
         if done:
             self._stamp(run, back=True)
         taken_back = 0
@@ -158,7 +159,7 @@ class AdoptRevision:
                     total=len(everything),
                 )
             )
-            with failures.explained(f"adopting, because {act.difference}", run.database.connect):
+            with explained(f"adopting, because {act.difference}", run.database.connect):
                 self._do(run, at, act)
             number += 1
         return number

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from migrator.database.connect import Connection
-from migrator.database.failures import explained
+from migrator.database.explaining import explained
 from migrator.engine.catchup import CatchUp
 from migrator.engine.prepare import record_definition
 from migrator.ledger.run import Run

@@ -12,9 +12,8 @@ from migrator.database import concurrently, ddl, inventory, revisions
 from migrator.database.columns import columns_there
 from migrator.database.connect import Connection
 from migrator.database.locks import with_lock_retries
-from migrator.database.revision_files import Narrowing
+from migrator.database.revision_files import Narrowing, RevisionInfo, declared
 from migrator.database.revision_indexes import building, index_name
-from migrator.database.revisions import RevisionInfo
 from migrator.database.session import execute, value
 from migrator.engine.lost import values
 from migrator.ledger import lease, replaced, steps
@@ -73,7 +72,7 @@ class RunRevision:
     @property
     def makes(self) -> tuple[Relation, ...]:
         """The tables it creates."""
-        return revisions.tables_made(self._sql)
+        return ddl.tables_made(self._sql)
 
     @property
     def alters(self) -> tuple[Relation, ...]:
@@ -105,7 +104,7 @@ class RunRevision:
         except MigratorError as error:
             missing = error.id == "M206" or isinstance(error.__cause__, NotImplementedError)
             return "its downgrade is not written" if missing else ""
-        return "" if revisions.says_something(back) else "its downgrade does nothing"
+        return "" if ddl.says_something(back) else "its downgrade does nothing"
 
     def refuse_no_way_back(self) -> None:
         """Raise ConfigurationError M206 where the undo would undo nothing."""
@@ -138,7 +137,7 @@ class RunRevision:
 
     def check(self, conn: Connection) -> Verdict:
         """Say whether the version table has it."""
-        done = self.info.id in revisions.applied(conn, revisions.declared(self.directory, self.change))
+        done = self.info.id in revisions.applied(conn, declared(self.directory, self.change))
         return Verdict(
             claim=f"revision {self.info.id} is applied",
             proven=done,
@@ -289,6 +288,6 @@ class RunRevision:
             once,
             doing=f"running {self.title}",
             tries=settings.lock_tries,
-            relations=[*revisions.tables_locked(self._sql), *self.makes],
+            relations=[*ddl.tables_locked(self._sql), *self.makes],
             connect=run.database.connect,
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from migrator.database.connect import Connection
-from migrator.database.failures import explained
+from migrator.database.explaining import explained
 from migrator.database.session import transaction
 from migrator.engine.groups import Ranking
 from migrator.engine.objects import Store, end_trial, trial_name, try_conditions

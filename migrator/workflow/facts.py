@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from migrator.database import inventory, revisions
 from migrator.database.connect import Connection
-from migrator.database.revisions import RevisionInfo
+from migrator.database.revision_files import RevisionInfo, declared
 from migrator.database.server import ServerFacts
 from migrator.database.session import transaction
 from migrator.engine import archived
@@ -88,7 +88,7 @@ class Facts:
 def gather(conn: Connection, desk: Desk, *, blind: bool = False, run: int | None = None) -> Facts:
     """Gather the facts, as a run sees them; works without a Ledger, and `blind` to one that the role may not read."""
     change, path = desk.change, desk.database.search_path
-    chain = tuple(revisions.declared(desk.project.revisions, change.name))
+    chain = tuple(declared(desk.project.revisions, change.name))
     ledger = None if blind else install.version(conn)
     facts = Facts(
         server=inventory.server(conn),

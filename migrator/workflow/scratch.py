@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from migrator.database import inventory, revisions
 from migrator.database.anatomy import anatomies, beside_tables, besides
 from migrator.database.connect import Connection, Database
-from migrator.database.ddl import beside_made
-from migrator.database.revisions import tables_made
+from migrator.database.ddl import beside_made, tables_made
+from migrator.database.revision_files import declared
 from migrator.database.session import execute, rows
 from migrator.database.shape import ShapeUnavailable, copy_schema
 from migrator.engine.prepare import target_relation
@@ -78,7 +78,7 @@ def _on(desk: Desk, url: str, applied: frozenset[str], major: int) -> Declared:
     if isinstance(copied, ShapeUnavailable):
         return Declared(reason=copied.reason)
     scratch = Database(url=url, search_path=desk.database.search_path)
-    chain = revisions.declared(desk.project.revisions, desk.change.name)
+    chain = declared(desk.project.revisions, desk.change.name)
     seen = _Seen()
     try:
         _stamp(scratch, [one.id for one in chain if one.id in applied])

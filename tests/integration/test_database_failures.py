@@ -11,6 +11,7 @@ import pytest
 
 from migrator.database import failures, locks
 from migrator.database.connect import Connection, Database
+from migrator.database.explaining import explained
 from migrator.database.failures import Failure
 from migrator.database.session import execute, transaction, value
 from migrator.model.errors import MigratorError, UsageError, WorldError
@@ -35,7 +36,7 @@ def told(conn: Connection, sql: str, **settings: object) -> MigratorError:
     """Run SQL that fails and give the error as it is shown."""
     with (
         pytest.raises(MigratorError) as caught,
-        failures.explained("copying rows"),
+        explained("copying rows"),
         transaction(conn, **settings),  # type: ignore[arg-type]
     ):
         execute(conn, sql)
@@ -141,7 +142,7 @@ def test_a_connection_that_is_cut(conn: Connection, database: str) -> None:
 def test_a_connection_that_is_closed_by_a_timeout(conn: Connection) -> None:
     """M307 says which kind of limit ended it."""
     conn.execute("SET idle_in_transaction_session_timeout = 20")
-    with pytest.raises(MigratorError) as caught, failures.explained("x"), transaction(conn):
+    with pytest.raises(MigratorError) as caught, explained("x"), transaction(conn):
         time.sleep(0.3)
         execute(conn, "SELECT 1")
     assert caught.value.id == "M307"
@@ -269,7 +270,7 @@ def test_missing_rights_name_the_grant(as_user: Callable[[], Connection], sql: s
     with (
         closing(as_user()) as conn,
         pytest.raises(UsageError) as caught,
-        failures.explained("copying", as_user),
+        explained("copying", as_user),
         transaction(conn),
     ):
         execute(conn, sql)
@@ -282,7 +283,7 @@ def test_row_security_that_would_hide_rows_is_an_error(as_user: Callable[[], Con
     with (
         closing(as_user()) as conn,
         pytest.raises(UsageError) as caught,
-        failures.explained("counting", as_user),
+        explained("counting", as_user),
         transaction(conn),
     ):
         execute(conn, "SELECT * FROM secured")
@@ -296,7 +297,7 @@ def test_without_a_second_connection_the_cure_is_only_less_exact(
 ) -> None:
     """The object is named, the role and the exact rights are not."""
     with closing(as_user()) as conn:
-        with pytest.raises(UsageError) as caught, failures.explained("copying"), transaction(conn):
+        with pytest.raises(UsageError) as caught, explained("copying"), transaction(conn):
             execute(conn, 'INSERT INTO "T %s" VALUES (1)')
     assert caught.value.id == "M306"
     assert '"T %s"' in caught.value.cure

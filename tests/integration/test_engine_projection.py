@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from migrator.engine.projection.translate import NAMESPACE
+from migrator.engine.projection.derived import NAMESPACE
 from migrator.model.errors import MigratorError
 from migrator.model.step import Phase
 from migrator.workflow import use_cases

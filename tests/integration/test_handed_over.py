@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from migrator.cli import exits
-from migrator.engine.projection.translate import DIGITS, NAMESPACE
+from migrator.engine.projection.derived import DIGITS, NAMESPACE
 from migrator.model.step import Event, Phase, State
 from migrator.workflow import undoing, use_cases
 from migrator.workflow.desk import Desk

@@ -19,7 +19,7 @@ import pytest
 import migrator
 from migrator import model
 from migrator.cli import app, exits, options
-from migrator.engine.projection.translate import NAMESPACE
+from migrator.engine.projection.derived import NAMESPACE
 from migrator.ledger import install
 from migrator.ledger.quarantine import Entry
 from migrator.model import step, verdict

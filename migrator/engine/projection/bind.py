@@ -8,10 +8,11 @@ from functools import cache
 
 from migrator.database import failures, inventory
 from migrator.database.connect import Connection
+from migrator.database.explaining import as_error
 from migrator.database.failures import Failure, SqlError
 from migrator.database.session import INPUT_CHECK, LEDGER_TESTS_INPUT, rows, value
 from migrator.engine.projection.casts import CastContext
-from migrator.engine.projection.compile import Catalog
+from migrator.engine.projection.catalog import Catalog
 from migrator.model.names import text_array
 from migrator.model.tables import TypeOf
 
@@ -30,7 +31,7 @@ def catalog_of(conn: Connection) -> Catalog:
             # A missing right or a lost connection is no fault of the definition, and is explained further up.
             if failures.kind(error) not in {Failure.DEFINITION, Failure.ROW}:
                 raise
-            raise failures.as_error(error, "reading the definition") from error
+            raise as_error(error, "reading the definition") from error
 
     def describe(sql: str) -> list[TypeOf]:
         with reading():

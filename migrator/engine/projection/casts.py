@@ -49,6 +49,11 @@ class Cast:
     reason: str = ""
     rounds: str | None = None
 
+    @property
+    def total(self) -> str:
+        """The value where it can be had, else NULL."""
+        return f"CASE WHEN {self.valid} THEN {self.sql} END" if self.valid else self.sql
+
 
 def is_textual(of: TypeOf) -> bool:
     """Whether the type is text to PostgreSQL: any other type can be read from it."""

@@ -13,7 +13,7 @@ from migrator.model.backfill import Backfill
 from migrator.model.errors import ConfigurationError, MigratorError
 from migrator.model.names import RESERVED, Relation
 from migrator.model.parameters import Arguments
-from migrator.model.tables import Table
+from migrator.model.tables import Table, TypeOf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,12 @@ class Subject:
     moved: dict[str, MovedRows] = field(default_factory=dict)  # what other backfills did with the source, by name
     awaited: Mapping[str, Awaited | None] = field(default_factory=dict)  # by the foreign key's name
     objects_of: str | None = None  # the change whose objects the Ledger has; None where it has none of any
+
+    def type_of(self, name: str) -> TypeOf:
+        """Give the type of a target column that the definition fills."""
+        column = self.target.column(name)
+        assert column is not None  # check_fit refuses a definition that names another column
+        return column.type
 
 
 @dataclass(slots=True)

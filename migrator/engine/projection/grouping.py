@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from migrator.engine.projection.pieces import FOLLOWS
-from migrator.engine.projection.translate import NEARBY, Translator
+from migrator.engine.projection.steps import NEARBY
+from migrator.engine.projection.translate import Translator
 from migrator.ledger import provenance, winners
 from migrator.model.groups import Group, Grouped, Paired
 from migrator.model.names import key_text, ours
@@ -120,7 +121,7 @@ def plan(
     Raises what translating the group's expressions raises.
     """
     made = translator()
-    ruled = list(made.steps)
+    ruled, decided = list(made.steps.written), made.steps.decided
     own = [made.key(one.name) for one in keys]
     values = [f"{value} AS {ours(f'key{n}')}" for n, value in enumerate(own, 1)]
     join = ""
@@ -134,8 +135,8 @@ def plan(
             same = _same([f"{pair}.key{n}" for n in range(1, len(keys) + 1)], own)
             # FULL, for it is never a loop in a loop: nobody can tell the planner how many rows a query gives.
             join = f"FULL JOIN {made.value(query).sql} AS {pair} ON {same}"
-    free = f" WHERE {made.decided} IS NULL" if made.decided else ""
-    steps = "\n  ".join([*made.steps, join])
+    free = f" WHERE {decided} IS NULL" if decided else ""
+    steps = "\n  ".join([*made.steps.written, join])
     rows = f"SELECT {', '.join(values)} FROM {made.source.relation.sql} AS {made.alias}\n  {steps}{free}"
     if join:
         rows = f"SELECT * FROM ({rows} OFFSET 0) AS rows WHERE {ours('key1')} IS NOT NULL"

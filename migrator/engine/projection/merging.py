@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from migrator.engine.projection import purity
+from migrator.engine.projection.catalog import Catalog
+from migrator.engine.projection.fit import Faults, Subject
 from migrator.engine.projection.images import likeness
 from migrator.engine.projection.translate import Translator
 from migrator.model import expressions as ex
-from migrator.model.errors import ConfigurationError
+from migrator.model.errors import ConfigurationError, MigratorError
 from migrator.model.names import quote
 from migrator.model.tables import TableColumn
 
@@ -34,13 +37,38 @@ def recognition(folds: Iterable[Fold], row: str) -> str:
     return f"hash_record_extended(ROW({values}), 0)"
 
 
-def text_of(expression: ex.Expression, translator: Translator) -> str:
+def folds_of(subject: Subject, catalog: Catalog, faults: Faults) -> tuple[Fold, ...]:
+    """Translate the expressions by which rows to merge with are recognised, over the columns that are filled."""
+    target, found = subject.target, []
+    names = tuple(subject.backfill.columns)
+    row = ", ".join(f"NULL::{_known_type(subject, catalog, name)} AS {quote(name)}" for name in names)
+    for name, expression in subject.backfill.folds.items():
+        over = Translator(source=target, declared_source="", keys=(), arguments=subject.arguments)
+        try:
+            text = _text_of(expression, over)
+            (gives,) = catalog.describe(f"SELECT {text} FROM (SELECT {row}) AS {over.alias}")
+        except MigratorError as error:
+            faults.add("M153", f'merge "{name}": {error.what}', error.cure or "Use columns of the target.")
+            continue
+        merged, said = target.column(name), purity.words(text)
+        column = TableColumn(name=name, type=gives, deterministic=merged is None or merged.deterministic)
+        used = names if target.relation.name in said else tuple(one for one in names if one in said)
+        found.append(Fold(text=text, alias=over.alias, columns=used, gives=column))
+    return tuple(found)
+
+
+def _known_type(subject: Subject, catalog: Catalog, name: str) -> str:
+    wanted = subject.type_of(name)
+    return wanted.name if catalog.type_exists(wanted) else "text"
+
+
+def _text_of(expression: ex.Expression, translator: Translator) -> str:
     """Translate an expression over the target row.
 
     Raises ConfigurationError M153 for one that needs more than that row, and what translating raises.
     """
     text = translator.value(expression).sql
-    if translator.steps:
+    if translator.steps.written:
         raise ConfigurationError(
             "M153", f"{expression!r} needs more than the row itself.", 'Write sql("…") over columns of the target.'
         )

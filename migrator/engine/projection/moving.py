@@ -4,7 +4,7 @@
     record     what the Ledger knows of it, looked up by the row's key; only while it is of the same object and key
     moved      the key that the row gets, and the fault of a row whose object is not proven to be there
 
-An object matters only to a row that would move without it, so its faults are judged last (projection.py).
+An object matters only to a row that would move without it, so its faults are judged last (fate.py).
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Final, Protocol
+from typing import Final
 
-from migrator.engine.projection.casts import Cast
-from migrator.engine.projection.fit import Faults, Subject
-from migrator.engine.projection.pieces import Fault, Mark, Outcome, Piece
+from migrator.engine.projection.codes import Codes
+from migrator.engine.projection.fit import Subject
+from migrator.engine.projection.pieces import Fault, Mark, Piece
 from migrator.engine.projection.translate import MovedKey, Translator
+from migrator.engine.projection.typed import Typing
 from migrator.model import expressions as ex
 from migrator.model import objects
 from migrator.model.errors import ConfigurationError
@@ -32,7 +33,7 @@ from migrator.model.moved_objects import (
     is_wanted,
     uses_objects,
 )
-from migrator.model.names import EXACTLY, key_text, literal, ours
+from migrator.model.names import EXACTLY, key_text, literal, ours, quote
 from migrator.model.tables import TypeOf
 
 FORESEEN: Final = "(/* ~migrator foreseen */ false)"  # true where it is foretold what a copy of objects will bring
@@ -56,33 +57,24 @@ class Moving:
         """List the columns that every layer has of it, each with its value in the first."""
         return [(f"~migrator {word} of {self.step}{self.place}", self.of(word)) for word in self.words]
 
+    @property
+    def columns(self) -> list[str]:
+        """List these columns, quoted."""
+        return [quote(name) for name, _ in self.carried]
+
     def of(self, word: str) -> str:
         """Name one of its columns in its own step."""
         return f"{ours(f'{self.step}{self.place}')}.{ours(word)}"
-
-
-class Asking(Protocol):
-    """What is asked of the compilation that this is a part of."""
-
-    subject: Subject
-    translator: Translator
-    faults: Faults
-
-    def outcome(self, outcome: Outcome) -> int:
-        """Give an outcome its code."""
-
-    def described(self, asked: Mapping[str, str], by: Translator) -> dict[str, TypeOf]:
-        """Ask for the types of values that a translator wrote, by what they are called."""
-
-    def cast(self, name: str, raw: str, piece: Piece, given: TypeOf) -> Cast:
-        """Cast a value to the type of a target column."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Movements:
     """What a definition's objects become: what the layers carry, and the faults and marks of their sources."""
 
-    asking: Asking
+    subject: Subject
+    translator: Translator
+    typing: Typing
+    codes: Codes
     pieces: Mapping[str, Piece]
     moving: list[Moving] = field(default_factory=list)
     written: list[Moving] = field(default_factory=list)
@@ -93,16 +85,16 @@ class Movements:
 
     def of_objects(self) -> None:
         """Write the steps of the objects that are wanted; of the others only look whether they are sound."""
-        backfill, given = self.asking.subject.backfill, self.asking.subject.arguments
+        backfill, given = self.subject.backfill, self.subject.arguments
         wanted = {name: one for name, one in backfill.objects.items() if is_wanted(one, given)}
         others = {name: one for name, one in backfill.objects.items() if name not in wanted}
-        self._parts(self.asking.translator.apart(), "object", others)
-        parts = self._parts(self.asking.translator, "object", wanted)
-        texts = self._texts(self.asking.translator, "field", wanted.values())
+        self._parts(self.translator.apart(), "object", others)
+        parts = self._parts(self.translator, "object", wanted)
+        texts = self._texts(self.translator, "field", wanted.values())
         if parts is None or texts is None or not wanted:
             return
         outcomes = {name: self._outcomes(name) for name in wanted}
-        waiting = {name: self.asking.outcome(Outcome("quarantined", f"{name}: {WAITING}")) for name in wanted}
+        waiting = {name: self.codes.quarantined(f"{name}: {WAITING}") for name in wanted}
         for place, (name, one) in enumerate(wanted.items(), 1):
             made = Moving(name=name, place=place, step="object", words=_DECLARED)
             self._declare(made, one, parts[name], texts)
@@ -115,8 +107,8 @@ class Movements:
 
     def of_documents(self) -> None:
         """Write the steps of the documents that are wanted; no row is read by them but for its documents."""
-        backfill, given = self.asking.subject.backfill, self.asking.subject.arguments
-        translator = self.asking.translator.apart()
+        backfill, given = self.subject.backfill, self.subject.arguments
+        translator = self.translator.apart()
         parts = self._parts(translator, "document", backfill.documents)
         texts = self._texts(translator, "place", backfill.documents.values())
         if parts is None or texts is None:
@@ -128,9 +120,9 @@ class Movements:
             key = f"({_key(one.template, texts)})"
             values = [_bucket(parts[name].get("bucket")), f"CASE WHEN octet_length({key}) {_NAMED} THEN {key} END"]
             values.append(_text(parts[name]["content"]))
-            translator.steps.append(_step(made, [translator.guarded(value) for value in values]))
+            translator.steps.written.append(_step(made, [translator.steps.guarded(value) for value in values]))
             self.written.append(made)
-        self.written_steps = translator.steps[len(self.asking.translator.steps) :] if self.written else []
+        self.written_steps = translator.steps.written[len(self.translator.steps.written) :] if self.written else []
 
     def _parts(
         self, translator: Translator, what: str, declared: Mapping[str, MovedObject | Document]
@@ -142,17 +134,17 @@ class Movements:
             try:
                 found[name] = {word: translator.value(part) for word, part in _expressions(one).items()}
             except ConfigurationError as error:
-                self.asking.faults.add(error.id, f'{what} "{name}": {error.what}', error.cure)
+                self.typing.faults.add(error.id, f'{what} "{name}": {error.what}', error.cure)
                 sound = False
             sound = self._fields_are_known(what, name, one.template) and sound
         asked = {f'{what} "{name}", {word}': one.sql for name, of in found.items() for word, one in of.items()}
         if asked and sound:
-            self.asking.described(asked, translator)
+            self.typing.described(asked, translator)
         return found if sound else None
 
     def _fields_are_known(self, what: str, name: str, template: Template) -> bool:
         """Say of a key's fields which are no column that a key can be made of."""
-        backfill, source = self.asking.subject.backfill, self.asking.subject.source
+        backfill, source = self.subject.backfill, self.subject.source
         fields = [one for one in backfill.columns if not self._moves(one)]
         fields += [one for one in source.names if one not in backfill.columns]
         wrong = [one for one in template.columns if one not in fields]
@@ -162,12 +154,12 @@ class Movements:
                 why = "is volatile" if one in backfill.volatile else "is itself the key of an object"
             close = get_close_matches(one, fields, 1)
             cure = f"Did you mean {{{close[0]}}}?" if close else f"There are: {', '.join([*fields, EXTENSION])}."
-            self.asking.faults.add("M272", f'{what} "{name}": {{{one}}} {why}.', cure)
+            self.typing.faults.add("M272", f'{what} "{name}": {{{one}}} {why}.', cure)
         return not wrong
 
     def _moves(self, name: str) -> bool:
         """Say whether a column's value may be another one tomorrow, or is known only when an object is copied."""
-        backfill = self.asking.subject.backfill
+        backfill = self.subject.backfill
         return name in backfill.volatile or uses_objects(backfill.expressions[name])
 
     def _texts(
@@ -175,63 +167,63 @@ class Movements:
     ) -> dict[str, str] | None:
         """Write the steps that give the fields of keys as text: columns of the target row, else of the source row."""
         names = list(dict.fromkeys(name for one in declared for name in one.template.columns))
-        if self.asking.faults.found:
+        if self.typing.faults.found:
             return None
         if not names:
             return {}
         given, texts = ours(f"{word}s"), ours(f"{word} texts")
         raws = {name: self.pieces[name].sql if name in self.pieces else translator.key(name) for name in names}
-        types = self.asking.described(raws, translator)
-        values = [f"{translator.guarded(raw)} AS {ours(f'{word}{n}')}" for n, raw in enumerate(raws.values(), 1)]
-        translator.steps.append(f"CROSS JOIN LATERAL (SELECT {', '.join(values)} OFFSET 0) AS {given}")
+        columns = {f'column "{name}"': raw for name, raw in raws.items()}
+        types = dict(zip(names, self.typing.described(columns, translator), strict=True))
+        values = [f"{translator.steps.guarded(raw)} AS {ours(f'{word}{n}')}" for n, raw in enumerate(raws.values(), 1)]
+        translator.steps.written.append(f"CROSS JOIN LATERAL (SELECT {', '.join(values)} OFFSET 0) AS {given}")
         values = []
         for n, name in enumerate(names, 1):
             text = self._as_text(name, f"{given}.{ours(f'{word}{n}')}", types[name])
             values.append(f"CASE WHEN strpos({text}, {literal(PLACE)}) = 0 THEN {text} END AS {ours(f'{word}{n}')}")
-        translator.steps.append(f"CROSS JOIN LATERAL (SELECT {', '.join(values)} OFFSET 0) AS {texts}")
+        translator.steps.written.append(f"CROSS JOIN LATERAL (SELECT {', '.join(values)} OFFSET 0) AS {texts}")
         return {name: f"{texts}.{ours(f'{word}{n}')}" for n, name in enumerate(names, 1)}
 
     def _as_text(self, name: str, raw: str, given: TypeOf) -> str:
         """Write a value as the target row will have it, as text."""
         if name not in self.pieces:
             return f"(({raw})::text {EXACTLY})"
-        cast = self.asking.cast(name, raw, self.pieces[name], given)
-        value = f"CASE WHEN {cast.valid} THEN {cast.sql} END" if cast.valid else cast.sql
-        return f"(({value})::text {EXACTLY})"
+        cast = self.typing.cast(name, raw, self.pieces[name], given)
+        return f"(({cast.total})::text {EXACTLY})"
 
     def _outcomes(self, name: str) -> dict[objects.Outcome, int]:
         """Give codes to what can have become of an object without its being there."""
         bad = [one for one in objects.Outcome if not one.good]
-        return {one: self.asking.outcome(Outcome("quarantined", f"{name}: {one.value}")) for one in bad}
+        return {one: self.codes.quarantined(f"{name}: {one.value}") for one in bad}
 
     def _declare(self, made: Moving, one: MovedObject, parts: Mapping[str, Piece], texts: Mapping[str, str]) -> None:
         """Write the step that says where an object is and where it goes; a key that cannot be is NULL."""
-        guarded, said = self.asking.translator.guarded, ours("said")
+        guarded, said = self.translator.steps.guarded, ours("said")
         values = [_bucket(parts.get("bucket")), _text(parts["source"]), _bucket(parts.get("to_bucket"))]
         values.append(f"({_key(one.template, texts)})")
         named = ", ".join(f"{guarded(value)} AS {ours(word)}" for word, value in zip(_DECLARED, values, strict=True))
         from_key, to_key = (f"{said}.{ours(word)}" for word in ("from_key", "to_key"))
         can_be = f"octet_length({from_key}) {_NAMED} AND octet_length({to_key}) {_NAMED}"
         first = [f"{said}.{ours(word)}" for word in _DECLARED[:-1]]
-        self.asking.translator.steps.append(
+        self.translator.steps.written.append(
             _step(made, [*first, f"CASE WHEN {can_be} THEN {to_key} END"], f" FROM (SELECT {named} OFFSET 0) AS {said}")
         )
 
     def _look_up(self, made: Moving) -> None:
         """Write the step that finds what is recorded of an object, by index, and only while it is the same one."""
-        subject, translator = self.asking.subject, self.asking.translator
+        subject, translator = self.subject, self.translator
         record, kept = ours(f"record{made.place}"), ours("kept")
         found = ", ".join(f"{kept}.{name} AS {ours(name)}" for name in ("outcome", "extension", "detail"))
         if subject.objects_of is None:
             found = ", ".join(f"NULL::text AS {ours(name)}" for name in ("outcome", "extension", "detail"))
-            translator.steps.append(f"CROSS JOIN (SELECT {found}) AS {record}")
+            translator.steps.written.append(f"CROSS JOIN (SELECT {found}) AS {record}")
             return
         key = ", ".join(key_text(translator.key(name)) for name in subject.backfill.keys)
         same = [f"{kept}.{word} = {made.of(word)} {EXACTLY}" for word in _DECLARED]
         where = [f"{made.of('to_key')} IS NOT NULL", f"{kept}.change = {literal(subject.objects_of)}"]
         where += [f"{kept}.backfill = {literal(subject.backfill.name)}", f"{kept}.name = {literal(made.name)}"]
         where += [f"{kept}.source_key = ARRAY[{key}]", f"{kept}.kind = 'copy'", *same]
-        translator.steps.append(
+        translator.steps.written.append(
             f"LEFT JOIN LATERAL (SELECT {found} FROM migrator.object AS {kept} WHERE {' AND '.join(where)} OFFSET 0)"
             f" AS {record} ON true"
         )
@@ -241,7 +233,7 @@ class Movements:
 
         A row whose object is not there has the key that it would have, and never gets it: its fault keeps it back.
         """
-        translator, record = self.asking.translator, ours(f"record{made.place}")
+        translator, record = self.translator, ours(f"record{made.place}")
         from_key, to_key = made.of("from_key"), made.of("to_key")
         own = f"lower(substring({from_key} FROM {literal(f'{OWN_EXTENSION}$')}))"
         ending = f"COALESCE({record}.{ours('extension')}, {own}, '')"
@@ -258,7 +250,7 @@ class Movements:
         }
         named = ", ".join(f"{value} AS {ours(word)}" for word, value in values.items())
         moved = ours(f"moved{made.place}")
-        translator.steps.append(f"CROSS JOIN LATERAL (SELECT {named} OFFSET 0) AS {moved}")
+        translator.steps.written.append(f"CROSS JOIN LATERAL (SELECT {named} OFFSET 0) AS {moved}")
         translator.objects[made.name] = MovedKey(given=f"{from_key} IS NOT NULL", key=f"{moved}.{ours('key')}")
 
     def values(self) -> list[tuple[str, str]]:

@@ -50,3 +50,8 @@ class Outcome:
     disposition: Disposition
     reason: str = ""
     elsewhere: str | None = None
+
+
+def first(tests: list[tuple[str, int]]) -> str:
+    """Write a CASE that gives the code of the first condition that is true."""
+    return f"CASE {' '.join(f'WHEN {when} THEN {code}' for when, code in tests)} END" if tests else "NULL::int"

@@ -7,8 +7,13 @@ READ ONLY transaction of a dry run and of verify is the net under it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from migrator.engine.projection.fit import Faults
+from migrator.engine.projection.translate import Translator
+from migrator.model import expressions as ex
+from migrator.model.backfill import Backfill
 
 _SKIPPED: Final = re.compile(
     r"""
@@ -72,3 +77,30 @@ def _names(found: Iterable[re.Match[str]]) -> set[str]:
     return {
         match["quoted"].replace('""', '"') if match["quoted"] is not None else match["plain"].lower() for match in found
     }
+
+
+def check(backfill: Backfill, translator: Translator, volatile: Callable[[set[str]], set[str]], faults: Faults) -> None:
+    """Collect the fragments that can differ between runs, M120; `volatile` tells which functions are."""
+    for part in backfill.parts():
+        if not isinstance(part, ex.Sql):
+            continue
+        text = translator.bare(part)
+        reads = clocks(text) | volatile(calls(text))
+        if reads:
+            faults.add(
+                "M120",
+                f"the fragment {part.text.strip()!r} reads {', '.join(sorted(reads))}: it can differ between runs.",
+                "Use only what the source row says; a fixed value belongs in a parameter.",
+            )
+    for name in _misread_clocks(backfill):
+        faults.add("M120", f"{name} reads the clock.", "clock() is only for columns that volatile names.")
+
+
+def _misread_clocks(backfill: Backfill) -> list[str]:
+    """Name the rules, and the columns that are compared, which read the clock."""
+    made: dict[str, Any] = {
+        f'column "{name}"': one for name, one in backfill.expressions.items() if name in backfill.compared
+    }
+    made |= {f"rule {name}": when for name, when in (*backfill.skip.items(), *backfill.quarantine.items())}
+    made |= {f"object {name}": ex.Array(one.parts()) for name, one in backfill.objects.items()}
+    return [name for name, one in made.items() if any(isinstance(part, ex.Clock) for part in ex.walk(one))]

@@ -1,28 +1,24 @@
 """Expressions of a definition as SQL over the source row.
 
 The source table is in scope under its own name, so a fragment may name columns plainly, qualified, or the whole row.
-What several columns share (named rules, the derived id) is computed once in a lateral step of its own.
+How a value is written once its parts are: values.py, rules.py, derived.py, lines.py. What is shared: steps.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from functools import lru_cache
 
+from migrator.engine.projection import derived, lines, rules, values
 from migrator.engine.projection.pieces import Fault, Mark, Piece
+from migrator.engine.projection.steps import NEARBY, Steps
 from migrator.model import expressions as ex
 from migrator.model.errors import ConfigurationError
-from migrator.model.names import DEFAULT_COLLATION, EXACTLY, Relation, literal, ours, quote, text_array
-from migrator.model.parameters import Arguments, Mapping
+from migrator.model.names import DEFAULT_COLLATION, EXACTLY, literal, ours, quote
+from migrator.model.parameters import Arguments
 from migrator.model.parameters import Table as Keyed
 from migrator.model.tables import Table
-
-NAMESPACE = bytes.fromhex("8f5d0d1f5ae04c1cb2f0c1b9a2a4a5e1")
-DECIDED, FATED = ours("decided"), ours("fated")
-DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-NEARBY = "(/* ~migrator near */ true)"  # where a table keyed as the source is narrowed to the keys that are looked at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +37,9 @@ class MovedKey:
     given: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Translator:
-    """Translates the expressions of one backfill; collects the lateral steps and joins they need."""
+    """Translates the expressions of one backfill; collects the steps they need."""
 
     source: Table
     declared_source: str
@@ -51,13 +47,10 @@ class Translator:
     arguments: Arguments
     input_check: str | None = None  # the function that tests a text for a type
     stored_for: str | None = None  # the change whose files are in the Ledger; None writes files inline
-    steps: list[str] = field(default_factory=list)
-    deciding: str = ""  # the step that decides by skip and quarantine rules, where there are some
-    decided: str = ""  # the code of the rule that decided a row
+    steps: Steps = field(default_factory=Steps)
     moved: dict[str, MovedRows] = field(default_factory=dict)  # what other backfills did with the source, by name
     objects: dict[str, MovedKey] = field(default_factory=dict)  # those that are wanted, by name
-    _shared: dict[object, str] = field(default_factory=dict)
-    _rule_marks: dict[ex.Rules, str] = field(default_factory=dict)
+    _fired: dict[ex.Rules, str] = field(default_factory=dict)  # what says which of these rules fired
 
     @property
     def alias(self) -> str:
@@ -87,9 +80,10 @@ class Translator:
             case ex.Given():
                 return self._given(expression)
             case ex.Lookup(of, words):
-                return self._lookup(self.value(of), words)
-            case ex.Array():
-                return self._array(expression)
+                return values.lookup(self.value(of), words)
+            case ex.Array(items, when, split):
+                pieces = [self.value(one) for one in items]
+                return values.array(pieces, split=split, when=None if when is None else self.condition(when))
             case ex.Defaulted() | ex.Estimated() | ex.Discarded() | ex.Flagged():
                 return self._flagged(expression)
             case ex.Clock():
@@ -98,40 +92,6 @@ class Translator:
                 return self._became(expression)
             case ex.Rules():
                 return self._rules(expression)
-
-    def apart(self) -> Translator:
-        """Give one that knows what this one wrote, and whose own steps are not among these."""
-        return replace(
-            self,
-            steps=[*self.steps],
-            _shared={**self._shared},
-            _rule_marks={**self._rule_marks},
-            objects={**self.objects},
-        )
-
-    def only_where_no_rule_decided(self, rules: list[tuple[str, int]]) -> None:
-        """Decide by these conditions first: what is translated from now on is computed only for the rows left over.
-
-        A skipped row then costs its rules and nothing else, and no expression meets a row it is not meant for.
-        """
-        if rules:
-            self.deciding = f"CROSS JOIN LATERAL (SELECT {first(rules)} AS {ours('code')} OFFSET 0) {DECIDED}"
-            self.steps.append(self.deciding)
-            self.decided = f"{DECIDED}.{ours('code')}"
-
-    def only_where_no_other_row_stands_for_it(self, joins: list[str], fate: str) -> None:
-        """Decide next by the group of a row: nothing else is computed for one that follows another."""
-        self.steps += [*joins, f"CROSS JOIN LATERAL (SELECT {fate} AS {ours('code')} OFFSET 0) {FATED}"]
-        self.decided = f"{FATED}.{ours('code')}"
-
-    def steps_without_rules(self) -> list[str]:
-        """List the steps as if no rule decided, so that a wrong rule cannot hide which column is sound."""
-        nothing = f"CROSS JOIN LATERAL (SELECT NULL::int AS {ours('code')}) {DECIDED}"
-        return [nothing if one == self.deciding else one for one in self.steps]
-
-    def guarded(self, value: str, *, otherwise: str = "NULL") -> str:
-        """Write a value that is computed only where no rule decided."""
-        return f"CASE WHEN {self.decided} IS NULL THEN {value} ELSE {otherwise} END" if self.decided else value
 
     def condition(self, predicate: ex.Predicate) -> str:
         """Translate a predicate; the result is NULL where it is neither true nor false."""
@@ -153,11 +113,24 @@ class Translator:
                     "M110", f"{predicate!r} is no condition.", 'Use sql("…"), RULES.equals("…"), ~ or &.'
                 )
 
+    def bare(self, fragment: ex.Sql) -> str:
+        """Write a fragment with the values of its parameters; expressions in it are parts of their own."""
+        written = {name: self.value(one).sql if isinstance(one, ex.Given) else "NULL" for name, one in fragment.places}
+        return fragment.filled(written)
+
     def deciding_rules(self) -> dict[str, tuple[str, ...]]:
         """List the named rules met so far: for each step the texts of its rules, in the order of their numbers."""
         return {
-            step: tuple(f"{tried.name}: {one.name}" for one in tried.rules) for tried, step in self._rule_marks.items()
+            fired: tuple(f"{tried.name}: {one.name}" for one in tried.rules) for tried, fired in self._fired.items()
         }
+
+    def apart(self) -> Translator:
+        """Give one that knows what this one wrote, and whose own steps are not among these."""
+        return replace(self, steps=self.steps.apart(), _fired={**self._fired}, objects={**self.objects})
+
+    def anew(self) -> Translator:
+        """Give one for the same rows that has written nothing yet."""
+        return replace(self, steps=self.steps.anew(), _fired={})
 
     def _readable(self, value: str, type: str) -> str:
         """Ask whether a text can be read; a server that cannot say so is left to raise at what reads it."""
@@ -175,13 +148,10 @@ class Translator:
         raise ConfigurationError("M113", f'{self.source.relation} has no column "{wanted.name}".', hint)
 
     def _sql(self, fragment: ex.Sql) -> Piece:
-        """Write a fragment with its places filled; what stands in them keeps its faults and marks."""
+        """Write a fragment with its places filled."""
         pieces = {name: self._in_place(one) for name, one in fragment.places}
-        return Piece(
-            f"({fragment.filled({name: one.sql for name, one in pieces.items()})}\n)",
-            tuple(fault for one in pieces.values() for fault in one.faults),
-            tuple(mark for one in pieces.values() for mark in one.marks),
-        )
+        text = fragment.filled({name: one.sql for name, one in pieces.items()})
+        return values.filled(f"({text}\n)", [*pieces.values()])
 
     def _in_place(self, part: ex.Expression | ex.Predicate) -> Piece:
         if isinstance(part, ex.Predicate) and not isinstance(part, ex.Sql):
@@ -193,13 +163,7 @@ class Translator:
         given = [one for one in unless if self._is_given(one.parameter.name)]
         if len(unless) < 2 or not given:  # noqa: PLR2004 -- one or none
             return self._given(given[0]) if given else Piece("NULL", exact=True)
-        values = [f"({self._given(one).sql})::text" for one in given]
-        nulls = [f"{value} IS NULL" for value in values]
-        marks = [
-            Mark(f"given by {one.parameter.name}", " AND ".join([*nulls[:place], f"{values[place]} IS NOT NULL"]))
-            for place, one in enumerate(given)
-        ]
-        return Piece(f"COALESCE({', '.join(values)})", (), tuple(marks))
+        return values.first_given([(one.parameter.name, self._given(one).sql) for one in given])
 
     def _is_given(self, name: str) -> bool:
         return name in self.arguments.files or self.arguments.scalars.get(name) is not None
@@ -207,14 +171,13 @@ class Translator:
     def _given(self, wanted: ex.Given) -> Piece:
         name = wanted.parameter.name
         if name in self.arguments.files:
-            content = self.arguments.files[name]
-            return Piece(self._looked_up(name, lambda: self._lines(name, content), wanted.by))
+            return Piece(self._looked_up(name, lambda: self._lines(name), wanted.by))
         value = self.arguments.scalars.get(name, wanted.parameter.default)
         if value is not None and wanted.parameter.kind is Keyed:
-            return Piece(self._looked_up(name, lambda: _rows_of(str(value)), wanted.by))
+            return Piece(self._looked_up(name, lambda: lines.of_table(str(value)), wanted.by))
         return Piece("NULL", exact=True) if value is None else Piece(literal(value))
 
-    def _looked_up(self, name: str, lines: Callable[[], str], by: ex.Expression | None) -> str:
+    def _looked_up(self, name: str, written: Callable[[], str], by: ex.Expression | None) -> str:
         if by is None and len(self.keys) != 1:
             raise ConfigurationError(
                 "M106",
@@ -222,79 +185,42 @@ class Translator:
                 "Say what its first column holds: given(param(…), by=…).",
             )
         looked_up = self.key(self.keys[0]) if by is None else self.value(by).sql
-        if (name, looked_up) not in self._shared:
-            alias = quote(f"~migrator file{len(self.steps)}")
-            self.steps.append(
-                f"LEFT JOIN {lines()} AS {alias}({ours('key')}, {ours('value')})"
-                f" ON {alias}.{ours('key')} = ({looked_up})::text {EXACTLY}"
-            )
-            self._shared[name, looked_up] = f"{alias}.{ours('value')}"
-        return self._shared[name, looked_up]
+        return self.steps.once(
+            (name, looked_up), "file", lines.VALUE, lambda alias: lines.join(alias, written(), looked_up)
+        )
 
-    def _lines(self, name: str, content: Mapping) -> str:
+    def _lines(self, name: str) -> str:
         if self.stored_for is not None:
-            where = f"change = {literal(self.stored_for)} AND parameter = {literal(name)}"
-            return f"(SELECT key, value FROM migrator.parameter_line WHERE {where})"
-        return _inline(content)
-
-    def _lookup(self, of: Piece, words: tuple[tuple[str | None, str | None], ...]) -> Piece:
-        word = f"(({of.sql})::text {EXACTLY})"
-        known = [old for old, _ in words if old is not None]
-        arms = [f"WHEN {literal(old)} THEN {literal(new)}" for old, new in words if old is not None]
-        nulls = [literal(new) for old, new in words if old is None]
-        found = f"CASE {word} {' '.join(arms)} END" if arms else "NULL::text"
-        if nulls:
-            found = f"CASE WHEN {word} IS NULL THEN {nulls[0]} ELSE {found} END"
-        unknown = f"{word} <> ALL ({text_array(known)})"
-        return Piece(found, (*of.faults, Fault("unknown word", unknown, word)), of.marks)
-
-    def _array(self, wanted: ex.Array) -> Piece:
-        pieces = [self.value(one) for one in wanted.items]
-        faults = tuple(fault for one in pieces for fault in one.faults)
-        marks = tuple(mark for one in pieces for mark in one.marks)
-        texts = [f"(({one.sql})::text {EXACTLY})" for one in pieces]
-        if wanted.split is not None:
-            joined = f"concat_ws({literal(wanted.split)}, {', '.join(texts)})"
-            made = (
-                f"NULLIF(ARRAY(SELECT btrim(part) FROM unnest(string_to_array({joined}, {literal(wanted.split)}))"
-                " WITH ORDINALITY AS parts(part, place) WHERE btrim(part) <> '' ORDER BY place), '{}'::text[])"
-            )
-        elif len(texts) == 1:
-            made = f"CASE WHEN {texts[0]} <> '' THEN ARRAY[{texts[0]}] END"
-        else:
-            kept = ", ".join(f"NULLIF({one}, '')" for one in texts)
-            made = f"NULLIF(array_remove(ARRAY[{kept}], NULL), '{{}}'::text[])"
-        if wanted.when is not None:
-            made = f"CASE WHEN {self.condition(wanted.when)} THEN {made} END"
-        return Piece(made, faults, marks)
+            return lines.stored(self.stored_for, name)
+        return lines.inline(self.arguments.files[name])
 
     def _flagged(self, wanted: ex.Defaulted | ex.Estimated | ex.Discarded | ex.Flagged) -> Piece:
         of = self.value(wanted.of)
         match wanted:
             case ex.Defaulted(_, other, reason):
-                value = self.value(other)
-                made = Piece(f"coalesce({of.sql}, {value.sql})", (*of.faults, *value.faults))
-                mark = Mark(f"defaulted: {reason}", f"({of.sql}) IS NULL")
+                return values.defaulted(of, self.value(other), reason)
             case ex.Estimated(_, reason):
-                made, mark = of, Mark(f"estimated: {reason}", f"({of.sql}) IS NOT NULL")
+                return values.estimated(of, reason)
             case ex.Discarded(_, when, reason):
-                wrong = self.condition(when)
-                made = Piece(f"CASE WHEN {wrong} THEN NULL ELSE {of.sql} END", of.faults)
-                mark = Mark(f"discarded: {reason}", f"{wrong} AND ({of.sql}) IS NOT NULL")
+                return values.discarded(of, self.condition(when), reason)
             case ex.Flagged(_, when, reason):
-                made = of
-                mark = Mark(reason, f"{self.condition(when)} AND ({of.sql}) IS NOT NULL")
-        return Piece(made.sql, made.faults, (*of.marks, mark), made.exact)
+                return values.flagged(of, self.condition(when), reason)
 
     def _derived_id(self, wanted: ex.DerivedUuid | ex.DerivedText) -> Piece:
-        if isinstance(wanted, ex.DerivedText):
-            digest = self._derived("digits", wanted.salt, "{}")
-            digits = [f"substr('{DIGITS}', get_byte({digest}, {n}) % 36 + 1, 1)" for n in range(wanted.length)]
-            return Piece(f"({' || '.join([literal(wanted.prefix), *digits])})")
-        hex = self._derived("id", wanted.salt, "encode({}, 'hex')")
-        variant = f"translate(substr({hex}, 17, 1), '0123456789abcdef', '89ab89ab89ab89ab')"
-        parts = [f"substr({hex}, 1, 12)", "'8'", f"substr({hex}, 14, 3)", variant, f"substr({hex}, 18, 15)"]
-        return Piece(f"({' || '.join(parts)})::uuid")
+        if isinstance(wanted, ex.DerivedUuid):
+            return Piece(derived.as_uuid(self._derived("id", wanted.salt, "encode({}, 'hex')")))
+        return Piece(derived.as_text(self._derived("digits", wanted.salt, "{}"), wanted.prefix, wanted.length))
+
+    def _derived(self, word: str, salt: str, form: str) -> str:
+        """Compute what an id is made of, once for each salt."""
+        made = form.format(derived.digest(self.declared_source, map(self.key, self.keys), salt))
+        made = self.steps.guarded(made)
+        return self.steps.once(
+            (word, salt),
+            word,
+            ours("hex"),
+            lambda alias: f"CROSS JOIN LATERAL (SELECT {made} AS {ours('hex')} OFFSET 0) {alias}",
+        )
 
     def _became(self, wanted: ex.MovedTo | ex.ObjectKey) -> Piece:
         if isinstance(wanted, ex.MovedTo):
@@ -306,14 +232,13 @@ class Translator:
         rows = self.moved.get(backfill, MovedRows())
         if rows.provenance is None:
             return Piece("NULL" if rows.type is None else f"NULL::{rows.type}", exact=True)
-        if ("moved", backfill) not in self._shared:
-            alias = quote(f"~migrator moved{len(self.steps)}")
-            keyed = ours("keyed")
+        here = f"(SELECT * FROM {rows.provenance} AS {ours('keyed')} WHERE {NEARBY})"
+
+        def joined(alias: str) -> str:
             same = " AND ".join(f"{alias}.s{n} = {self.key(one)}" for n, one in enumerate(self.keys, 1))
-            here = f"(SELECT * FROM {rows.provenance} AS {keyed} WHERE {NEARBY})"
-            self.steps.append(f"LEFT JOIN {here} AS {alias} ON {same}")
-            self._shared["moved", backfill] = f"{alias}.t1"
-        return Piece(self._shared["moved", backfill])
+            return f"LEFT JOIN {here} AS {alias} ON {same}"
+
+        return Piece(self.steps.once(("moved", backfill), "moved", "t1", joined))
 
     def _object_key(self, moved: MovedKey | None, otherwise: ex.Expression | None) -> Piece:
         """Take the new key of a row's object; what stands for it counts only where the row has none."""
@@ -327,101 +252,21 @@ class Translator:
             tuple(Mark(one.text, f"{none} AND {one.when}") for one in other.marks),
         )
 
-    def _derived(self, word: str, salt: str, form: str) -> str:
-        """Compute what an id is made of, once for each salt."""
-        if (word, salt) not in self._shared:
-            alias = quote(f"~migrator {word}{len(self.steps)}")
-            made = self.guarded(form.format(f"sha256({self._identity_bytes(salt)})"))
-            self.steps.append(f"CROSS JOIN LATERAL (SELECT {made} AS {ours('hex')} OFFSET 0) {alias}")
-            self._shared[word, salt] = f"{alias}.{ours('hex')}"
-        return self._shared[word, salt]
-
-    def _identity_bytes(self, salt: str) -> str:
-        name = self.declared_source.encode()
-        prefix = NAMESPACE + len(name).to_bytes(4, "big") + name
-        parts = [f"'\\x{prefix.hex()}'::bytea", *(_sized(f"({self.key(one)})::text") for one in self.keys)]
-        if salt:
-            parts.append(f"'\\x{(len(salt.encode()).to_bytes(4, 'big') + salt.encode()).hex()}'::bytea")
-        return " || ".join(parts)
-
-    def _rules_step(self, tried: ex.Rules) -> str:
-        if tried not in self._rule_marks:
-            arms = [f"WHEN {self.condition(one.when)} THEN {number}" for number, one in enumerate(tried.rules, 1)]
-            alias = quote(f"~migrator rules{len(self.steps)}")
-            case = self.guarded(f"CASE {' '.join(arms)} ELSE 0 END") if arms else "0"
-            self.steps.append(f"CROSS JOIN LATERAL (SELECT {case} AS {ours('fired')} OFFSET 0) {alias}")
-            self._rule_marks[tried] = f"{alias}.{ours('fired')}"
-        return self._rule_marks[tried]
+    def _rules_fired(self, tried: ex.Rules) -> str:
+        """Write the step that tries these rules, and say what gives the number of the one that fired."""
+        if tried not in self._fired:
+            conditions = [self.condition(one.when) for one in tried.rules]
+            self._fired[tried] = self.steps.add(
+                "rules", rules.FIRED, lambda alias: rules.step(alias, conditions, self.steps.guarded)
+            )
+        return self._fired[tried]
 
     def _rules(self, tried: ex.Rules) -> Piece:
-        step = self._rules_step(tried)
+        fired, last = self._rules_fired(tried), rules.ending(tried)
         pieces = [self.value(one.value) for one in tried.rules]
-        last = tried.fallback.value if tried.fallback else tried.otherwise
-        faults = tuple(
-            Fault(fault.reason, f"{step} = {number} AND {fault.when}", fault.detail)
-            for number, one in enumerate(pieces, 1)
-            for fault in one.faults
-        )
-        marks = tuple(
-            Mark(mark.text, f"{step} = {number} AND {mark.when}")
-            for number, one in enumerate(pieces, 1)
-            for mark in one.marks
-        )
-        ending = Piece("NULL") if last is None else self.value(last)
-        if last is None:
-            faults = (*faults, Fault(f"no rule of {tried.name} fits", f"{step} = 0"))
-        if tried.fallback:
-            marks = (*marks, Mark(f"defaulted: {tried.fallback.name}", f"{step} = 0"))
-        faults += tuple(Fault(one.reason, f"{step} = 0 AND {one.when}", one.detail) for one in ending.faults)
-        marks += tuple(Mark(one.text, f"{step} = 0 AND {one.when}") for one in ending.marks)
-        arms = [f"WHEN {number} THEN {one.sql}" for number, one in enumerate(pieces, 1)]
-        if not arms:
-            return Piece(ending.sql, faults, marks)
-        return Piece(f"CASE {step} {' '.join(arms)} ELSE {ending.sql} END", faults, marks)
+        return rules.chosen(tried, fired, pieces, None if last is None else self.value(last))
 
     def _rules_give(self, tried: ex.Rules, word: str) -> str:
-        step = self._rules_step(tried)
-        numbered = [*enumerate((one.value for one in tried.rules), 1)]
-        last = tried.fallback.value if tried.fallback else tried.otherwise
-        numbered += [] if last is None else [(0, last)]
-        known = [str(number) for number, value in numbered if value == ex.Constant(word)]
-        other = [
-            f"({step} = {number} AND (({self.value(value).sql})::text {EXACTLY}) IS NOT DISTINCT FROM {literal(word)})"
-            for number, value in numbered
-            if not isinstance(value, ex.Constant)
-        ]
-        tests = [f"{step} IN ({', '.join(known)})"] if known else []
-        return f"({' OR '.join([*tests, *other]) or 'false'})"
-
-
-def first(tests: list[tuple[str, int]]) -> str:
-    """Write a CASE that gives the code of the first condition that is true."""
-    return f"CASE {' '.join(f'WHEN {when} THEN {code}' for when, code in tests)} END" if tests else "NULL::int"
-
-
-@lru_cache(maxsize=2)  # asked for many times while a definition is compiled, and long
-def _inline(content: Mapping) -> str:
-    """Write the lines of a file as rows, each column as one constant: a million of them is no expression to parse."""
-    columns = [_array_of(row[place] for row in content.rows) for place in (0, 1)]
-    return f"(SELECT * FROM unnest({', '.join(columns)}) AS lines(key, value))"
-
-
-def _array_of(texts: Iterable[str]) -> str:
-    quoted = (one.replace("\\", "\\\\").replace('"', '\\"') for one in texts)
-    elements = ", ".join(f'"{one}"' for one in quoted)
-    return f"{literal('{' + elements + '}')}::text[]"
-
-
-def _rows_of(table: str) -> str:
-    """Read keys and values of a table, by its first two columns; a key that stands for two values has none."""
-    exact = f"lines.key::text {EXACTLY}"
-    return (
-        f"(SELECT {exact}, CASE WHEN min(lines.value::text {EXACTLY}) = max(lines.value::text {EXACTLY})"
-        f" THEN min(lines.value::text) END FROM {Relation.parse(table).sql} AS lines(key, value) GROUP BY {exact})"
-    )
-
-
-def _sized(text: str) -> str:
-    """Put the length (4 bytes, network order) in front of a text's UTF-8 bytes, so that no two lists agree."""
-    encoded = f"convert_to({text}, 'UTF8')"
-    return f"int4send(octet_length({encoded})) || {encoded}"
+        fired = self._rules_fired(tried)
+        others = [(number, one) for number, one in rules.numbered(tried) if not isinstance(one, ex.Constant)]
+        return rules.give(tried, fired, word, {number: self.value(one).sql for number, one in others})
