@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import psycopg
 import pytest
 
 from migrator.database.session import transaction
 from migrator.demo.artworks_v2.fates import ARTWORKS
 from migrator.engine.prepare import prepare
+from tests.support.plans import most_looked_at
 from tests.support.portraits import desk_on, expanded, moved, scalar
 from tests.support.projects import check, execute, rows_of
 
@@ -85,22 +84,6 @@ def test_no_check_compares_all_rows_of_a_customer_with_each_other(gallery: str) 
         assert grouping is not None
         asked["twins"] = grouping.pairs()
     most = 20 * scalar(gallery, "SELECT count(*) FROM artworks")
-    looked_at = {name: max(_looked_at(_plan(gallery, sql))) for name, sql in asked.items()}
+    looked_at = {name: most_looked_at(gallery, sql) for name, sql in asked.items()}
     assert {} == {name: number for name, number in looked_at.items() if number > most}
     assert len(asked) == len(desk.change.checks) + 1
-
-
-def _plan(url: str, sql: str) -> Mapping[str, Any]:
-    with closing(psycopg.connect(url, autocommit=True)) as conn:
-        conn.execute(b"ANALYZE")
-        ((plan,),) = conn.execute(f"EXPLAIN (ANALYZE, TIMING off, FORMAT JSON) {sql}".encode()).fetchall()
-    found: Mapping[str, Any] = plan[0]["Plan"]
-    return found
-
-
-def _looked_at(node: Mapping[str, Any]) -> Iterator[float]:
-    """Say of each node of a plan how many rows it gave or passed over."""
-    counters = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter")
-    yield node["Actual Loops"] * sum(node.get(one, 0) for one in counters)
-    for inner in node.get("Plans", ()):
-        yield from _looked_at(inner)

@@ -6,13 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from migrator.database.session import transaction
 from migrator.engine.blame import TAKEN
+from migrator.engine.prepare import prepare
+from migrator.engine.ranges import Key
 from migrator.model.errors import ConfigurationError
 from migrator.model.step import Phase
 from migrator.workflow import use_cases
+from migrator.workflow.desk import Desk
+from tests.support.plans import most_looked_at
 from tests.support.projects import back, check, execute, fates, one_table, rows_of, run, terms
 
 FOLD = {"merge": "{'mail': sql('lower(btrim(mail))')}"}
+INDEX = "CREATE INDEX ON new (lower(btrim(mail)))"
 LONG = "x" * 300 + "@x.pt"
 ROWS = (
     (1, "Ana@x.pt "),
@@ -26,12 +32,14 @@ ROWS = (
 )
 NEW = f"""INSERT INTO new VALUES (101, 'ANA@x.pt'), (102, 'ΜΑΡΊΑ@x.gr '), (103, ' {LONG}'), (104, NULL), (105, ' '),
     (106, 'two@x.pt'), (107, 'TWO@x.pt'), (108, 'dan@x.pt')"""
+BATCH, MANY = 10, 5_000
 SEVERAL = "mail: several rows of new match"
 
 
-def test_rows_are_recognised_by_what_their_values_fold_to(database: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("also", ["", INDEX])
+def test_rows_are_recognised_by_what_their_values_fold_to(database: str, tmp_path: Path, also: str) -> None:
     """Case, blanks, other scripts and 300 letters; NULL is like nothing, and two that match decide nothing."""
-    desk = one_table(tmp_path, database, columns="mail text", rows=ROWS, parts=FOLD)
+    desk = one_table(tmp_path, database, columns="mail text", rows=ROWS, parts=FOLD, also=also)
     run(desk, to=Phase.EXPAND)
     execute(database, NEW)
     before = rows_of(database, "SELECT * FROM new ORDER BY id")
@@ -72,6 +80,36 @@ def test_a_row_recognised_so_is_completed_where_it_is_empty(database: str, tmp_p
     assert check(desk).proven
     back(desk, keep_new=True)
     assert [(101, "ana@x.pt", None)] == rows_of(database, "SELECT * FROM new")
+
+
+@pytest.mark.parametrize(
+    ("merge", "index"), [("{'mail': sql('lower(btrim(mail))')}", INDEX), ("'mail'", "CREATE INDEX ON new (mail)")]
+)
+def test_a_batch_reads_what_an_index_finds_and_not_the_whole_target(
+    database: str, tmp_path: Path, merge: str, index: str
+) -> None:
+    """However many rows the application has, and we have moved there; without such an index all of them are read."""
+    rows = [(n, f"user{n}@x.pt") for n in range(1, BATCH + 1)]
+    desk = one_table(tmp_path, database, columns="mail text", rows=rows, parts={"merge": merge})
+    run(desk)
+    execute(
+        database,
+        f"INSERT INTO new SELECT n, 'user' || n || '@x.pt' FROM generate_series(1000, 1000 + {MANY}) AS n;"
+        f"INSERT INTO old SELECT 100000 + n, 'user' || n || '@x.pt' FROM generate_series(1001, 1000 + {BATCH}) AS n",
+    )
+    batch = (desk, (str(BATCH),), ("200000",))
+    assert most_looked_at(database, _rows_of_a_batch(*batch)) >= MANY
+    execute(database, index)
+    assert most_looked_at(database, _rows_of_a_batch(*batch)) < 20 * BATCH
+    run(desk)
+    assert {("merged", ""): BATCH, ("moved", ""): BATCH} == terms(desk)
+
+
+def _rows_of_a_batch(desk: Desk, lo: Key, hi: Key) -> str:
+    """Write the SELECT by which a batch finds out what becomes of its rows."""
+    with desk.database.connect() as conn, transaction(conn, read_only=True):
+        prepared = prepare(conn, desk.change, desk.change.backfills[0], search_path="public")
+    return prepared.writing().careful_rows(lo, hi)
 
 
 @pytest.mark.parametrize("fold", ["sql('lower(nothing)')", "sql('random()')"])

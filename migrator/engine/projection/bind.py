@@ -10,7 +10,7 @@ from migrator.database import failures, inventory
 from migrator.database.connect import Connection
 from migrator.database.explaining import as_error
 from migrator.database.failures import Failure, SqlError
-from migrator.database.session import INPUT_CHECK, LEDGER_TESTS_INPUT, rows, value
+from migrator.database.session import INPUT_CHECK, LEDGER_TESTS_INPUT, execute, rows, value
 from migrator.engine.projection.casts import CastContext
 from migrator.engine.projection.catalog import Catalog
 from migrator.model.names import text_array
@@ -40,6 +40,12 @@ def catalog_of(conn: Connection) -> Catalog:
     def plan(sql: str) -> None:
         with reading():
             rows(conn, f"EXPLAIN {sql}")
+
+    def by_index(sql: str) -> bool:
+        with reading(), conn.transaction(force_rollback=True):
+            execute(conn, "SELECT pg_catalog.set_config('enable_seqscan', 'off', true)")
+            said = str(value(conn, f"EXPLAIN (FORMAT JSON, COSTS off) {sql}"))
+        return "Index Cond" in said and "Seq Scan" not in said
 
     @cache
     def known(name: str) -> TypeOf | None:
@@ -71,6 +77,7 @@ def catalog_of(conn: Connection) -> Catalog:
     return Catalog(
         describe=describe,
         plan=plan,
+        by_index=by_index,
         cast_context=context_of,
         type_exists=exists,
         volatile=volatile,

@@ -206,6 +206,7 @@ class _Compiler:
             grouping=self.grouping,
             cannot=self.cannot,
             folds=self.folds,
+            served=merging.is_served(self.subject, self.catalog, self.folds),
             ambiguous=self.ambiguous,
             taken=self.taken,
             recorded=self.subject.recorded,

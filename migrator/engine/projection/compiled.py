@@ -64,6 +64,7 @@ class Compiled:
     grouping: Grouping | None = None
     cannot: int = 0  # the code of a row whose winner could not move
     folds: tuple[Fold, ...] = ()
+    served: bool = False  # an index of the target finds the rows that one may merge with
     ambiguous: int = 0  # the code of a row that several rows of the target match
     taken: int = 0  # the code of a row whose row of the target another source row is merged into
     recorded: int | None = None  # the backfill's number in the Ledger, once it ran

@@ -35,7 +35,7 @@ class Against:
 def judged(of: Compiled, part: Part, against: Against, carries: Sequence[Moving] = ()) -> str:
     """Write the rows with their codes, as far as each can be judged without the others and without its objects."""
     alias = of.target_alias
-    joins = " ".join(meeting.joins(of)) if against.merging else ""
+    joins = " ".join(meeting.joins(of, few=part.near != "true")) if against.merging else ""
     joins += against.awaited
     joins += " ".join(_twins(of, against)) if against.foretelling else ""
     values = [", ".join(of.key_columns(alias)), f"{_code(of, against)} AS {quote(CODE)}"]

@@ -14,14 +14,18 @@ from migrator.model.names import ours, quote
 _SAME, _LIKE = ours("same"), ours("like")
 
 
-def joins(of: Compiled) -> list[str]:
-    """Find the application's rows: by the identity itself, and by the merge columns."""
+def joins(of: Compiled, *, few: bool = False) -> list[str]:
+    """Find the application's rows: by the identity itself, and by the merge columns.
+
+    For `few` source rows they are looked up one by one, where an index serves it; else the target is read once.
+    """
     found = [_join(of, _SAME, of.backfill.identities)]
     if of.backfill.merges:
         other = " OR ".join(
             f"{_LIKE}.{ours(f'id{n}')} <> {of.target_alias}.{quote(one.name)}" for n, one in enumerate(of.identity, 1)
         )
-        found.append(_join(of, _LIKE, of.backfill.merges, extra=f" AND ({other})"))
+        join = _looked_up if few and of.served and not _is_met_once(of, _LIKE, of.backfill.merges) else _join
+        found.append(join(of, _LIKE, of.backfill.merges, extra=f" AND ({other})"))
     return found
 
 
@@ -36,7 +40,7 @@ def _join(of: Compiled, name: str, by: tuple[str, ...], *, extra: str = "") -> s
     named += [f"{one} AS {ours(f'by{n}')}" for n, one in enumerate(there, 1)]
     on = " AND ".join(f"{name}.{ours(f'by{n}')} = {one}" for n, one in enumerate(here, 1))
     once, where = "", ""
-    if _is_folded(of, name) or not of.target.unique_over(by):
+    if not _is_met_once(of, name, by):
         first = ", ".join(there)
         named += [f"count(*) OVER (PARTITION BY {first}) AS {ours('rows')}"] if _is_folded(of, name) else []
         none = " AND ".join(f"NOT EXISTS ({_moved(of, one)})" for one in of.provenances) or "true"
@@ -44,6 +48,23 @@ def _join(of: Compiled, name: str, by: tuple[str, ...], *, extra: str = "") -> s
     return (
         f"\n LEFT JOIN (SELECT {once}{', '.join(named)} FROM {of.target.relation.sql} AS candidate{where})"
         f" AS {name} ON {on}{extra}"
+    )
+
+
+def _looked_up(of: Compiled, name: str, by: tuple[str, ...], *, extra: str = "") -> str:
+    """Join what `_join` gives, row by row: plain names are those of the target itself, so that an index is used."""
+    alias, sought = of.target_alias, ours("sought")
+    identity = [f"{alias}.{quote(one.name)}" for one in of.identity]
+    there = [one.text for one in of.folds] or [f"{alias}.{quote(one)}" for one in by]
+    given = ", ".join(f"{one} AS {ours(f'by{n}')}" for n, one in enumerate(_sides(of, name, by)[1], 1))
+    where = [f"({one}) = {sought}.{ours(f'by{n}')}" for n, one in enumerate(there, 1)]
+    where += [f"({_moved(of, one, alias, 'true')} LIMIT 1) IS NULL" for one in of.provenances]
+    named = [f"{one} AS {ours(f'id{n}')}" for n, one in enumerate(identity, 1)]
+    return (
+        f"\n CROSS JOIN LATERAL (SELECT {given}) AS {sought}"
+        f"\n LEFT JOIN LATERAL (SELECT {', '.join(named)}, count(*) OVER () AS {ours('rows')}"
+        f" FROM {of.target.relation.sql} AS {alias} WHERE {' AND '.join(where)} ORDER BY {', '.join(identity)} LIMIT 1)"
+        f" AS {name} ON true{extra}"
     )
 
 
@@ -58,9 +79,13 @@ def _is_folded(of: Compiled, name: str) -> bool:
     return bool(of.folds) and name == _LIKE
 
 
-def _moved(of: Compiled, provenance: str) -> str:
-    same = " AND ".join(f"moved.t{n} = candidate.{quote(one.name)}" for n, one in enumerate(of.identity, 1))
-    return f"SELECT FROM {provenance} AS moved WHERE moved.kind = 'moved' AND {same}"
+def _is_met_once(of: Compiled, name: str, by: tuple[str, ...]) -> bool:
+    return not _is_folded(of, name) and of.target.unique_over(by) is not None
+
+
+def _moved(of: Compiled, provenance: str, row: str = "candidate", gives: str = "") -> str:
+    same = " AND ".join(f"moved.t{n} = {row}.{quote(one.name)}" for n, one in enumerate(of.identity, 1))
+    return f"SELECT {gives} FROM {provenance} AS moved WHERE moved.kind = 'moved' AND {same}"
 
 
 def merges(of: Compiled) -> str:

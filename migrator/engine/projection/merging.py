@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from migrator.engine.projection import purity
@@ -24,6 +24,7 @@ class Fold:
     alias: str
     columns: tuple[str, ...]
     gives: TableColumn
+    whole: bool = False  # it may mean the row as a whole, which is no row of the target itself
 
     def of(self, row: str) -> str:
         """Write the value for a row of any relation that has these columns; plain names mean that row's alone."""
@@ -52,9 +53,25 @@ def folds_of(subject: Subject, catalog: Catalog, faults: Faults) -> tuple[Fold, 
             continue
         merged, said = target.column(name), purity.words(text)
         column = TableColumn(name=name, type=gives, deterministic=merged is None or merged.deterministic)
-        used = names if target.relation.name in said else tuple(one for one in names if one in said)
-        found.append(Fold(text=text, alias=over.alias, columns=used, gives=column))
+        whole = target.relation.name in said
+        used = names if whole else tuple(one for one in names if one in said)
+        found.append(Fold(text=text, alias=over.alias, columns=used, gives=column, whole=whole))
     return tuple(found)
+
+
+def is_served(subject: Subject, catalog: Catalog, folds: Sequence[Fold]) -> bool:
+    """Tell whether an index of the target finds the rows that one may merge with, so that not all need be read."""
+    target, merges = subject.target, subject.backfill.merges
+    met_once = not folds and target.unique_over(merges) is not None
+    if not subject.target_exists or not merges or met_once or any(one.whole for one in folds):
+        return False
+    sides = [(one.text, one.gives.type) for one in folds]
+    sides = sides or [(quote(name), subject.type_of(name)) for name in merges]
+    same = " AND ".join(f"({text}) = (SELECT NULL::{kind.name})" for text, kind in sides)
+    try:
+        return catalog.by_index(f"SELECT FROM {target.relation.sql} AS {quote(target.relation.name)} WHERE {same}")
+    except MigratorError:  # a type without equality: whoever compares says so
+        return False
 
 
 def _known_type(subject: Subject, catalog: Catalog, name: str) -> str:
