@@ -6,15 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from migrator.database.session import transaction
 from migrator.engine.blame import TAKEN
-from migrator.engine.prepare import prepare
-from migrator.engine.ranges import Key
 from migrator.model.errors import ConfigurationError
 from migrator.model.step import Phase
 from migrator.workflow import use_cases
-from migrator.workflow.desk import Desk
-from tests.support.plans import most_looked_at
+from tests.support.plans import most_looked_at, rows_of_a_batch
 from tests.support.projects import back, check, execute, fates, one_table, rows_of, run, terms
 
 FOLD = {"merge": "{'mail': sql('lower(btrim(mail))')}"}
@@ -98,18 +94,11 @@ def test_a_batch_reads_what_an_index_finds_and_not_the_whole_target(
         f"INSERT INTO old SELECT 100000 + n, 'user' || n || '@x.pt' FROM generate_series(1001, 1000 + {BATCH}) AS n",
     )
     batch = (desk, (str(BATCH),), ("200000",))
-    assert most_looked_at(database, _rows_of_a_batch(*batch)) >= MANY
+    assert most_looked_at(database, rows_of_a_batch(*batch)) >= MANY
     execute(database, index)
-    assert most_looked_at(database, _rows_of_a_batch(*batch)) < 20 * BATCH
+    assert most_looked_at(database, rows_of_a_batch(*batch)) < 20 * BATCH
     run(desk)
     assert {("merged", ""): BATCH, ("moved", ""): BATCH} == terms(desk)
-
-
-def _rows_of_a_batch(desk: Desk, lo: Key, hi: Key) -> str:
-    """Write the SELECT by which a batch finds out what becomes of its rows."""
-    with desk.database.connect() as conn, transaction(conn, read_only=True):
-        prepared = prepare(conn, desk.change, desk.change.backfills[0], search_path="public")
-    return prepared.writing().careful_rows(lo, hi)
 
 
 @pytest.mark.parametrize("fold", ["sql('lower(nothing)')", "sql('random()')"])

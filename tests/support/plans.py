@@ -8,6 +8,11 @@ from typing import Any
 
 import psycopg
 
+from migrator.database.session import transaction
+from migrator.engine.prepare import prepare
+from migrator.engine.ranges import Key
+from migrator.workflow.desk import Desk
+
 
 def most_looked_at(url: str, sql: str) -> float:
     """Run a SELECT on tables the planner knows, and say how many rows that step looked at which looked at most."""
@@ -23,3 +28,10 @@ def _looked_at(node: Mapping[str, Any]) -> Iterator[float]:
     yield node["Actual Loops"] * sum(node.get(one, 0) for one in counters)
     for inner in node.get("Plans", ()):
         yield from _looked_at(inner)
+
+
+def rows_of_a_batch(desk: Desk, lo: Key, hi: Key) -> str:
+    """Write the SELECT by which a batch finds out what becomes of its rows."""
+    with desk.database.connect() as conn, transaction(conn, read_only=True):
+        prepared = prepare(conn, desk.change, desk.change.backfills[0], search_path="public")
+    return prepared.writing().careful_rows(lo, hi)

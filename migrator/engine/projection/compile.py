@@ -206,7 +206,7 @@ class _Compiler:
             grouping=self.grouping,
             cannot=self.cannot,
             folds=self.folds,
-            served=merging.is_served(self.subject, self.catalog, self.folds),
+            served=merging.is_served(self.subject, self._by_index, self.folds),
             ambiguous=self.ambiguous,
             taken=self.taken,
             recorded=self.subject.recorded,
@@ -256,8 +256,21 @@ class _Compiler:
     def _foretold(self) -> list[judge.Foretold]:
         subject = self.subject
         found = [*judge.checks(self.backfill, subject.target)]
-        found += judge.foreign_keys(self.backfill, subject.target, unready=subject.unready, awaited=subject.awaited)
+        found += judge.foreign_keys(
+            self.backfill,
+            subject.target,
+            unready=subject.unready,
+            awaited=subject.awaited,
+            by_index=self._by_index,
+        )
         return [*found, *judge.uniques(self.backfill, subject.target, exists=subject.target_exists)]
+
+    def _by_index(self, sql: str) -> bool:
+        """Tell whether an index finds the rows of a SELECT; not where types or tables are still to come."""
+        try:
+            return self.subject.target_exists and self.catalog.by_index(sql)
+        except MigratorError:  # a type without equality: whoever compares says so
+            return False
 
     def _judgement(self, foretold: judge.Foretold) -> Judgement:
         return Judgement(code=self.codes.quarantined(foretold.reason), when=foretold.when, awaited=foretold.awaited)

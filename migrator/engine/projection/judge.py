@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from migrator.engine.projection.awaited import Awaited
@@ -38,11 +38,17 @@ def checks(backfill: Backfill, target: Table) -> Iterator[Foretold]:
 
 
 def foreign_keys(
-    backfill: Backfill, target: Table, *, unready: Collection[Relation], awaited: Mapping[str, Awaited | None]
+    backfill: Backfill,
+    target: Table,
+    *,
+    unready: Collection[Relation],
+    awaited: Mapping[str, Awaited | None],
+    by_index: Callable[[str], bool],
 ) -> Iterator[Foretold]:
     """Foretell rows that point at nothing; `unready` tables do not exist yet or are still being filled.
 
-    `awaited` names keys whose rows are still to come; None where none will have come by then.
+    `awaited` names keys whose rows are still to come; None where none will have come by then. `by_index` says whether
+    an index finds the rows of a SELECT.
     """
     for one in target.foreign_keys:
         if one.references == target.relation or not set(one.columns) <= set(backfill.columns):
@@ -52,23 +58,34 @@ def foreign_keys(
             when = f"{_given(one, target)} AND {coming.when}" if coming else _given(one, target)
             yield Foretold(_dangling(one), when, coming)
         elif one.references not in unready:
-            yield Foretold(_dangling(one), _points_nowhere(one, target))
+            yield Foretold(_dangling(one), _points_nowhere(one, target, probed=by_index(_sample(one, target))))
 
 
 def _dangling(key: ForeignKey) -> str:
     return f"{', '.join(key.columns)}: no such row in {key.references}"
 
 
-def _points_nowhere(key: ForeignKey, target: Table) -> str:
-    alias, pointed = quote(target.relation.name), ours("pointed")
-    collations = key.collations or (None,) * len(key.columns)
-    pairs = zip(key.referenced_columns, key.columns, collations, strict=True)
-    same = " AND ".join(
-        f"{pointed}.{quote(there)} = {alias}.{quote(here)}{f' COLLATE {collation}' if collation else ''}"
-        for there, here, collation in pairs
-    )
-    nowhere = f"NOT EXISTS (SELECT FROM {key.references.sql} AS {pointed} WHERE {same})"
+def _points_nowhere(key: ForeignKey, target: Table, *, probed: bool) -> str:
+    """Write the condition that nothing is pointed at; EXISTS might be hashed as a whole, once for each batch."""
+    alias = quote(target.relation.name)
+    found = _pointed_at(key, [f"{alias}.{quote(here)}" for here in key.columns])
+    nowhere = f"(SELECT true {found} LIMIT 1) IS NULL" if probed else f"NOT EXISTS (SELECT {found})"
     return f"{_given(key, target)} AND {nowhere}"
+
+
+def _sample(key: ForeignKey, target: Table) -> str:
+    """Write the SELECT that looks up what one value points at."""
+    types = [column.type.name for name in key.columns if (column := target.column(name))]
+    return f"SELECT {_pointed_at(key, [f'(SELECT NULL::{one})' for one in types])}"
+
+
+def _pointed_at(key: ForeignKey, values: Sequence[str]) -> str:
+    pointed, collations = ours("pointed"), key.collations or (None,) * len(key.columns)
+    same = " AND ".join(
+        f"{pointed}.{quote(there)} = {value}{f' COLLATE {collation}' if collation else ''}"
+        for there, value, collation in zip(key.referenced_columns, values, collations, strict=True)
+    )
+    return f"FROM {key.references.sql} AS {pointed} WHERE {same}"
 
 
 def _given(key: ForeignKey, target: Table) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from migrator.engine.projection import purity
@@ -59,19 +59,16 @@ def folds_of(subject: Subject, catalog: Catalog, faults: Faults) -> tuple[Fold, 
     return tuple(found)
 
 
-def is_served(subject: Subject, catalog: Catalog, folds: Sequence[Fold]) -> bool:
+def is_served(subject: Subject, by_index: Callable[[str], bool], folds: Sequence[Fold]) -> bool:
     """Tell whether an index of the target finds the rows that one may merge with, so that not all need be read."""
     target, merges = subject.target, subject.backfill.merges
     met_once = not folds and target.unique_over(merges) is not None
-    if not subject.target_exists or not merges or met_once or any(one.whole for one in folds):
+    if not merges or met_once or any(one.whole for one in folds):
         return False
     sides = [(one.text, one.gives.type) for one in folds]
     sides = sides or [(quote(name), subject.type_of(name)) for name in merges]
     same = " AND ".join(f"({text}) = (SELECT NULL::{kind.name})" for text, kind in sides)
-    try:
-        return catalog.by_index(f"SELECT FROM {target.relation.sql} AS {quote(target.relation.name)} WHERE {same}")
-    except MigratorError:  # a type without equality: whoever compares says so
-        return False
+    return by_index(f"SELECT FROM {target.relation.sql} AS {quote(target.relation.name)} WHERE {same}")
 
 
 def _known_type(subject: Subject, catalog: Catalog, name: str) -> str:
