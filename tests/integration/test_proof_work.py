@@ -18,7 +18,10 @@ OTHERS = (
 
 
 def with_function(url: str, tmp_path: Path, volatility: str) -> Desk:
-    """Make a table whose rows are worked out by a function that the server counts the calls of."""
+    """Make a table whose rows are worked out by a function that the server counts the calls of.
+
+    No two rows are alike, for the server may remember what a function gave.
+    """
     name = rows_of(url, "SELECT quote_ident(current_database())")[0][0]
     execute(url, f"ALTER DATABASE {name} SET track_functions = 'all'")
     made = f"CREATE FUNCTION worked_out(text) RETURNS text LANGUAGE plpgsql {volatility} AS 'BEGIN RETURN $1; END'"
@@ -29,9 +32,7 @@ def with_function(url: str, tmp_path: Path, volatility: str) -> Desk:
         rows=(),
         parts={"skip": "{'late': sql(\"worked_out(old.note) LIKE 'late%'\")}"},
     )
-    rows = (
-        f"SELECT n, CASE WHEN n > {MOVED} THEN 'late' ELSE 'soon' END FROM generate_series(1, {MOVED + SKIPPED}) AS n"
-    )
+    rows = f"SELECT n, CASE WHEN n > {MOVED} THEN 'late ' ELSE 'soon ' END || n FROM generate_series(1, {MOVED + SKIPPED}) AS n"
     execute(url, f"INSERT INTO old {rows}")
     run(desk)
     return desk
