@@ -10,6 +10,7 @@ from migrator.workflow.desk import Desk
 from tests.support.projects import check, execute, one_table, rows_of, run, settle
 
 MOVED, SKIPPED = 200, 50
+LAST = MOVED + SKIPPED
 CALLS = "SELECT coalesce(sum(calls), 0)::int FROM pg_stat_user_functions WHERE funcname = 'worked_out'"
 OTHERS = (
     "SELECT count(*)::int FROM pg_stat_activity"
@@ -32,7 +33,7 @@ def with_function(url: str, tmp_path: Path, volatility: str) -> Desk:
         rows=(),
         parts={"skip": "{'late': sql(\"worked_out(old.note) LIKE 'late%'\")}"},
     )
-    rows = f"SELECT n, CASE WHEN n > {MOVED} THEN 'late ' ELSE 'soon ' END || n FROM generate_series(1, {MOVED + SKIPPED}) AS n"
+    rows = f"SELECT n, CASE WHEN n > {MOVED} THEN 'late ' ELSE 'soon ' END || n FROM generate_series(1, {LAST}) AS n"
     execute(url, f"INSERT INTO old {rows}")
     run(desk)
     return desk
@@ -46,9 +47,7 @@ def calls(url: str) -> int:
     return int(rows_of(url, CALLS)[0][0])
 
 
-@pytest.mark.parametrize(
-    ("volatility", "expected"), [("IMMUTABLE", MOVED + 2 * SKIPPED), ("STABLE", 2 * (MOVED + SKIPPED))]
-)
+@pytest.mark.parametrize(("volatility", "expected"), [("IMMUTABLE", MOVED + 2 * SKIPPED), ("STABLE", 2 * LAST)])
 def test_a_row_that_moved_is_worked_out_once_by_a_proof(
     database: str, tmp_path: Path, volatility: str, expected: int
 ) -> None:
