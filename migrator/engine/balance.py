@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from migrator.database.connect import Connection
-from migrator.database.session import Row, rows, value
+from migrator.database.failures import SqlError
+from migrator.database.session import Row, rows, transaction, value
 from migrator.engine.accounts import MISFITS, Counted, counts_sql, examples_sql
-from migrator.engine.isolate import raising_rows, without
+from migrator.engine.isolate import is_row_fault, raising_rows, without
+from migrator.engine.prepare import Prepared
 from migrator.engine.projection.pieces import Outcome
 from migrator.engine.projection.projection import Projection
 from migrator.model.names import quote
@@ -58,6 +60,32 @@ def all_sound(conn: Connection, together: Sequence[Counted]) -> list[Counted]:
         name = one.projection.backfill.name
         found[name] = sound(conn, replace(one, projection=one.projection.awaiting(coming)))
     return list(found.values())
+
+
+def balances_of(
+    conn: Connection, prepared: Sequence[Prepared], search_path: str
+) -> tuple[tuple[Balance, ...], tuple[SourceBalance, ...]]:
+    """Balance every backfill and every source in one snapshot."""
+    with transaction(conn, read_only=True, isolation="repeatable read", search_path=search_path, work_mem="128MB"):
+        counted = [one.counted for one in prepared]
+        try:
+            with conn.transaction():
+                return _balanced_together(conn, counted)
+        except SqlError as error:
+            if not is_row_fault(error):
+                raise
+        return _balanced_together(conn, all_sound(conn, counted))
+
+
+def _balanced_together(
+    conn: Connection, counted: Sequence[Counted]
+) -> tuple[tuple[Balance, ...], tuple[SourceBalance, ...]]:
+    sources: dict[tuple[str, str], list[Counted]] = {}
+    for one in counted:
+        sources.setdefault((str(one.projection.source.relation), one.only), []).append(one)
+    found = [balance_source(conn, group) for group in sources.values()]
+    by_name = {one.backfill: one for balances, _ in found for one in balances}
+    return tuple(by_name[one.projection.backfill.name] for one in counted), tuple(source for _, source in found)
 
 
 def balance_source(conn: Connection, together: Sequence[Counted]) -> tuple[tuple[Balance, ...], SourceBalance]:
