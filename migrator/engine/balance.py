@@ -43,13 +43,13 @@ class _Line:
     rows: int
 
 
-def sound(conn: Connection, counted: Counted) -> Counted:
+def _sound(conn: Connection, counted: Counted) -> Counted:
     """Find the rows for which the Projection raises, and set them apart."""
     raising = raising_rows(conn, counted.projection)
     return replace(counted, projection=without(counted.projection, raising), raising=raising)
 
 
-def all_sound(conn: Connection, together: Sequence[Counted]) -> list[Counted]:
+def _all_sound(conn: Connection, together: Sequence[Counted]) -> list[Counted]:
     """Find the rows of each backfill for which its Projection raises, also where a later one looks at an earlier."""
     found: dict[str, Counted] = {}
     for one in together:
@@ -58,7 +58,7 @@ def all_sound(conn: Connection, together: Sequence[Counted]) -> list[Counted]:
             for earlier in one.projection.coming
         ]
         name = one.projection.backfill.name
-        found[name] = sound(conn, replace(one, projection=one.projection.awaiting(coming)))
+        found[name] = _sound(conn, replace(one, projection=one.projection.awaiting(coming)))
     return list(found.values())
 
 
@@ -74,7 +74,7 @@ def balances_of(
         except SqlError as error:
             if not is_row_fault(error):
                 raise
-        return _balanced_together(conn, all_sound(conn, counted))
+        return _balanced_together(conn, _all_sound(conn, counted))
 
 
 def _balanced_together(
@@ -83,12 +83,12 @@ def _balanced_together(
     sources: dict[tuple[str, str], list[Counted]] = {}
     for one in counted:
         sources.setdefault((str(one.projection.source.relation), one.only), []).append(one)
-    found = [balance_source(conn, group) for group in sources.values()]
+    found = [_balance_source(conn, group) for group in sources.values()]
     by_name = {one.backfill: one for balances, _ in found for one in balances}
     return tuple(by_name[one.projection.backfill.name] for one in counted), tuple(source for _, source in found)
 
 
-def balance_source(conn: Connection, together: Sequence[Counted]) -> tuple[tuple[Balance, ...], SourceBalance]:
+def _balance_source(conn: Connection, together: Sequence[Counted]) -> tuple[tuple[Balance, ...], SourceBalance]:
     """Balance the backfills of one source, and the source; the caller's transaction gives the one snapshot."""
     begun = time.monotonic()
     source_rows = together[0].keyset.count(conn, together[0].only)
