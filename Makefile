@@ -23,7 +23,7 @@ endif
 
 WORKERS ?= 3
 TESTS := $(wildcard tests/unit tests/integration tests/acceptance)
-PYTEST := pytest -n $(WORKERS)
+PYTEST := pytest -n $(WORKERS) --dist loadgroup
 
 .PHONY: help demo test check soak bench clean
 

@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 CHOICE_VARIABLE = "MIGRATOR_TEST_PG"
 SERVERS_VARIABLE = "MIGRATOR_TEST_SERVERS"
 ADDRESSES_VARIABLE = "MIGRATOR_TEST_PG_ADDRESSES"  # from the controller to its workers
+RUN_VARIABLE = "MIGRATOR_TEST_RUN"  # the same
 HERE = Path(__file__).parent
 OPENED = pytest.StashKey[dict[str, Server]]()
 
@@ -61,6 +63,8 @@ IN_SOAK = (
     "integration/test_rights.py",
     "integration/test_row*.py",
 )
+# What takes longest begins first, so that nobody waits for it at the end.
+FIRST = ("integration/test_strangers.py", "integration/test_resume.py", "unit/test_cli_demo.py")
 LONG = ("*killed*",)  # of these, on the first version only
 MEMORY = Path("/dev/shm")  # noqa: S108 -- used by way of tempfile
 ENOUGH = 4 << 30  # bytes
@@ -101,8 +105,13 @@ def pytest_configure(config: pytest.Config) -> None:
     except NoServerError as error:
         pytest.exit(f"no PostgreSQL for the tests -- {error}", returncode=3)
     config.stash[OPENED] = servers
+    run = f"test_{uuid4().hex[:8]}"
+    os.environ[RUN_VARIABLE] = run
     os.environ[ADDRESSES_VARIABLE] = json.dumps({name: one.address for name, one in servers.items()})
-    stack.callback(os.environ.pop, ADDRESSES_VARIABLE)
+    for variable in (RUN_VARIABLE, ADDRESSES_VARIABLE):
+        stack.callback(os.environ.pop, variable)
+    for one in servers.values():
+        stack.callback(Databases(one, run).close)
 
 
 def _work_in_memory() -> None:
@@ -141,14 +150,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _on_every_server(definition: pytest.Item, listed: tuple[str, ...]) -> bool:
     if definition.get_closest_marker("every_server") is not None:
         return True
+    return _is_in(definition, listed) and not any(fnmatch(definition.name, one) for one in LONG)
+
+
+def _is_in(definition: pytest.Item, files: tuple[str, ...]) -> bool:
     path = definition.path
     place = path.relative_to(HERE).as_posix() if path.is_relative_to(HERE) else ""
-    named = any(fnmatch(place, one) for one in listed)
-    return named and not any(fnmatch(definition.name, one) for one in LONG)
+    return any(fnmatch(place, one) for one in files)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the long tests out of an ordinary run: deselected, and counted as such."""
+    """Leave out the long tests, deselected and counted as such, and begin with those that take longest."""
+    items.sort(key=lambda item: not _is_in(item, FIRST))
     if config.getoption("soak"):
         return
     long = [item for item in items if item.get_closest_marker("soak")]
@@ -172,18 +186,9 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 
 @pytest.fixture(scope="session")
-def _kept() -> Iterator[dict[str, Databases]]:
-    """Keep the templates of this process for the whole run, whatever the order of the versions."""
-    made: dict[str, Databases] = {}
-    yield made
-    for one in made.values():
-        one.close()
-
-
-@pytest.fixture(scope="session")
-def databases(server: Server, _kept: dict[str, Databases]) -> Databases:
+def databases(server: Server) -> Databases:
     """Make databases in the server."""
-    return _kept.setdefault(server.address, Databases(server))
+    return Databases(server, os.environ[RUN_VARIABLE])
 
 
 @pytest.fixture
@@ -199,7 +204,7 @@ def database_from(
 ) -> Iterator[Callable[[str, Callable[[str], object]], str]]:
     """Give the test copies of a template: `database_from(name, build)` is the address of one.
 
-    `build(url)` fills the template the first time a process asks for the name, and only then.
+    `build(url)` fills the template the first time that any process of the run asks for the name, and only then.
     """
     with ExitStack() as stack:
         yield lambda name, build: stack.enter_context(databases.fresh(databases.template(name, build)))

@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -110,6 +112,11 @@ def execute(url: str, statement: str) -> list[tuple[object, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
+def name_of_a_run() -> str:
+    """Name a run that is not this one."""
+    return f"another_{uuid4().hex[:8]}"
+
+
 TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
 OURS = "SELECT datname FROM pg_database WHERE datname LIKE '{}%'"
 
@@ -123,27 +130,31 @@ class TestDatabases:
 
     def test_dropped_while_in_use(self, server: Server) -> None:
         """A database is dropped at the end of its test, with a connection left open on it."""
-        with Databases(server).fresh() as url:
+        with Databases(server, name_of_a_run()).fresh() as url:
             left_open = psycopg.connect(url)
 
         name = left_open.info.dbname
         assert execute(server.url(), OURS.format(name)) == []
         left_open.close()
 
-    def test_copies_of_a_template(self, database_from: From) -> None:
-        """A template is built once; each copy has its rows, and no row of another copy."""
+    def test_copies_of_a_template(self, server: Server) -> None:
+        """A template is built once in a run, by whichever process; each copy has its rows, and no row of another."""
         built: list[str] = []
 
         def build(url: str) -> None:
             built.append(url)
             execute(url, "CREATE TABLE t AS SELECT 1 AS n")
 
-        first, second = (database_from("one table, one row", build) for _ in range(2))
-        execute(first, "INSERT INTO t VALUES (2)")
+        run = name_of_a_run()
+        with ThreadPoolExecutor() as processes, ExitStack() as stack, closing(Databases(server, run)):
+            made = [Databases(server, run) for _ in range(2)]
+            names = list(processes.map(lambda one: one.template("one table, one row", build), made))
+            first, second = (stack.enter_context(made[0].fresh(name)) for name in names)
+            execute(first, "INSERT INTO t VALUES (2)")
 
-        assert len(built) == 1
-        assert execute(first, "SELECT n FROM t ORDER BY n") == [(1,), (2,)]
-        assert execute(second, "SELECT n FROM t") == [(1,)]
+            assert len(built) == 1
+            assert execute(first, "SELECT n FROM t ORDER BY n") == [(1,), (2,)]
+            assert execute(second, "SELECT n FROM t") == [(1,)]
 
     def test_template_in_use(self, database_from: From) -> None:
         """A connection that the builder has left open does not hinder the copies."""
@@ -155,7 +166,7 @@ class TestDatabases:
 
     def test_failed_build(self, server: Server) -> None:
         """A template that could not be built is gone, and is built anew when asked for again."""
-        databases = Databases(server)
+        databases = Databases(server, name_of_a_run())
         with pytest.raises(ZeroDivisionError):
             databases.template("broken", lambda _: 1 // 0)
 

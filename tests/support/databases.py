@@ -12,6 +12,7 @@ import socket
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urlsplit
 from uuid import uuid4
@@ -31,6 +32,8 @@ IMAGE = "postgres:{}-alpine"
 GIVEN = "given"  # the one server of `--pg DSN`, whatever its version
 USUAL = ("18", "16")  # both from wheels; the first is for every test
 EVERY = ("18", "17", "16", "15", "14")
+BUILT = "SELECT FROM pg_database WHERE datname = %s AND NOT datallowconn"
+OURS = "SELECT datname FROM pg_database WHERE starts_with(datname, %s || '_')"
 KINDS = {"auto": ("container", "embedded"), "container": ("container", "embedded")}
 
 
@@ -169,14 +172,17 @@ def _knock(host: str) -> None:
 
 
 class Databases:
-    """The databases that one test process makes, under names that nobody else makes."""
+    """The databases that one test process makes, under names that nobody else makes.
 
-    def __init__(self, server: Server) -> None:
-        """Remember the server, and choose the prefix of all names."""
+    Templates are the run's: whichever of its processes asks first for one builds it, the others wait and copy.
+    """
+
+    def __init__(self, server: Server, run: str) -> None:
+        """Remember the server, and with what the names of the run's templates begin."""
         self._server = server
-        self._prefix = f"test_{uuid4().hex[:8]}"
+        self._run = run
+        self._prefix = f"{run}_{uuid4().hex[:8]}"
         self._made = 0
-        self._templates: dict[str, str] = {}
 
     @contextmanager
     def fresh(self, template: str = "template0") -> Iterator[str]:
@@ -192,22 +198,28 @@ class Databases:
             self._drop(name)
 
     def template(self, name: str, build: Callable[[str], object]) -> str:
-        """Name the template database of this name, filled by `build` when first asked for."""
-        if name not in self._templates:
-            database = f"{self._prefix}_template_{len(self._templates)}"
-            self._server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
-            with ExitStack() as failed:
-                failed.callback(self._drop, database)
-                build(self._server.url(database))
-                self._seal(database)
-                failed.pop_all()
-            self._templates[name] = database
-        return self._templates[name]
+        """Name the template database of this name, filled by `build` when first asked for in this run."""
+        database = f"{self._run}_template_{sha256(name.encode()).hexdigest()[:12]}"
+        with closing(psycopg.connect(self._server.address, autocommit=True)) as alone:
+            alone.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [database])
+            if alone.execute(BUILT, [database]).fetchone() is None:
+                self._drop(database)
+                self._build(database, build)
+        return database
 
     def close(self) -> None:
-        """Drop the templates; the copies are gone already."""
-        while self._templates:
-            self._drop(self._templates.popitem()[1])
+        """Drop what is left of the run: its templates, and what a process that was killed had in use."""
+        with closing(psycopg.connect(self._server.address, autocommit=True)) as connection:
+            for (name,) in connection.execute(OURS, [self._run]).fetchall():
+                self._drop(name)
+
+    def _build(self, database: str, build: Callable[[str], object]) -> None:
+        self._server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+        with ExitStack() as failed:
+            failed.callback(self._drop, database)
+            build(self._server.url(database))
+            self._seal(database)
+            failed.pop_all()
 
     def _seal(self, database: str) -> None:
         """Close every connection to a template for good: with one open it cannot be copied."""
