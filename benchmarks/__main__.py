@@ -22,6 +22,7 @@ from benchmarks.running import ROOT, SCRIPTS, migrator, process, timed
 from migrator.database.session import execute, transaction
 from migrator.demo.output_type_tables import build_legacy
 from migrator.engine.prepare import prepare
+from migrator.engine.projection.compiled import RULE
 from migrator.model.names import quote
 from migrator.model.step import Phase
 from migrator.servers.postgres import Postgres
@@ -88,7 +89,7 @@ def insert_select(desk: Desk) -> None:
             projection = prepare(conn, desk.change, desk.change.backfills[0], search_path="public").projection
         names = ", ".join(quote(one.name) for one in projection.columns)
         plain = ", ".join(f"{text} AS {quote(name)}" for name, text in projection.cast_values if name[0] != "~")
-        skip = f"raw.{quote('~rule')} IS NULL"
+        skip = f"raw.{quote(RULE)} IS NULL"
         with transaction(conn):
             execute(
                 conn,

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from migrator.database.connect import Connection
-from migrator.database.session import Row, rows, value
+from migrator.database.failures import SqlError
+from migrator.database.session import Row, rows, transaction, value
 from migrator.engine.accounts import MISFITS, Counted, counts_sql, examples_sql
-from migrator.engine.isolate import raising_rows, without
+from migrator.engine.isolate import is_row_fault, raising_rows, without
+from migrator.engine.prepare import Prepared
 from migrator.engine.projection.pieces import Outcome
 from migrator.engine.projection.projection import Projection
 from migrator.model.names import quote
@@ -41,13 +43,13 @@ class _Line:
     rows: int
 
 
-def sound(conn: Connection, counted: Counted) -> Counted:
+def _sound(conn: Connection, counted: Counted) -> Counted:
     """Find the rows for which the Projection raises, and set them apart."""
     raising = raising_rows(conn, counted.projection)
     return replace(counted, projection=without(counted.projection, raising), raising=raising)
 
 
-def all_sound(conn: Connection, together: Sequence[Counted]) -> list[Counted]:
+def _all_sound(conn: Connection, together: Sequence[Counted]) -> list[Counted]:
     """Find the rows of each backfill for which its Projection raises, also where a later one looks at an earlier."""
     found: dict[str, Counted] = {}
     for one in together:
@@ -56,11 +58,39 @@ def all_sound(conn: Connection, together: Sequence[Counted]) -> list[Counted]:
             for earlier in one.projection.coming
         ]
         name = one.projection.backfill.name
-        found[name] = sound(conn, replace(one, projection=one.projection.awaiting(coming)))
+        found[name] = _sound(conn, replace(one, projection=one.projection.awaiting(coming)))
     return list(found.values())
 
 
-def balance_source(conn: Connection, together: Sequence[Counted]) -> tuple[tuple[Balance, ...], SourceBalance]:
+def balances_of(
+    conn: Connection, prepared: Sequence[Prepared], search_path: str, compared: Mapping[str, int] | None = None
+) -> tuple[tuple[Balance, ...], tuple[SourceBalance, ...]]:
+    """Balance every backfill and every source in one snapshot; `compared` rows of a backfill were just looked at."""
+    known = compared or {}
+    with transaction(conn, read_only=True, isolation="repeatable read", search_path=search_path, work_mem="128MB"):
+        counted = [one.counted for one in prepared]
+        try:
+            with conn.transaction():
+                named = [replace(one, compared=known.get(one.projection.backfill.name)) for one in counted]
+                return _balanced_together(conn, named)
+        except SqlError as error:
+            if not is_row_fault(error):
+                raise
+        return _balanced_together(conn, _all_sound(conn, counted))
+
+
+def _balanced_together(
+    conn: Connection, counted: Sequence[Counted]
+) -> tuple[tuple[Balance, ...], tuple[SourceBalance, ...]]:
+    sources: dict[tuple[str, str], list[Counted]] = {}
+    for one in counted:
+        sources.setdefault((str(one.projection.source.relation), one.only), []).append(one)
+    found = [_balance_source(conn, group) for group in sources.values()]
+    by_name = {one.backfill: one for balances, _ in found for one in balances}
+    return tuple(by_name[one.projection.backfill.name] for one in counted), tuple(source for _, source in found)
+
+
+def _balance_source(conn: Connection, together: Sequence[Counted]) -> tuple[tuple[Balance, ...], SourceBalance]:
     """Balance the backfills of one source, and the source; the caller's transaction gives the one snapshot."""
     begun = time.monotonic()
     source_rows = together[0].keyset.count(conn, together[0].only)

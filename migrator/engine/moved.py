@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from migrator.database import inventory
 from migrator.database.connect import Connection
-from migrator.engine.projection.translate import MovedRows
+from migrator.engine.projection.fit import MovedRows
 from migrator.ledger import backfills
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
-from operator import or_
-from typing import Any
 
 from migrator.database.connect import Connection
-from migrator.database.failures import SqlError
 from migrator.database.session import transaction
-from migrator.engine import archived, inventory
-from migrator.engine import balance as balancing
-from migrator.engine.accounts import Counted
+from migrator.engine import inventory
+from migrator.engine.balance import balances_of
 from migrator.engine.checks import run_checks
 from migrator.engine.compare import Compare
-from migrator.engine.isolate import is_row_fault
 from migrator.engine.object_balance import balance_objects
-from migrator.engine.prepare import Prepared, prepare, source_relation
-from migrator.engine.reads import Reads, read_by, settle, writes
-from migrator.ledger import quarantine, steps
+from migrator.engine.prepare import Prepared, prepare
+from migrator.engine.proofs import all_reads, is_fresh, subject, written_to
+from migrator.engine.reads import Reads, settle
+from migrator.ledger import steps
 from migrator.ledger.lease import Lease
 from migrator.ledger.run import Listen, Run
 from migrator.model.change import Change, Foreign
@@ -187,34 +182,6 @@ def _just_compared(comparisons: Sequence[Comparison], reads: Reads) -> dict[str,
     return {} if reads.uncounted else {one.backfill: one.compared for one in comparisons if one.proven}
 
 
-def balances_of(
-    conn: Connection, prepared: Sequence[Prepared], search_path: str, compared: Mapping[str, int] | None = None
-) -> tuple[tuple[Balance, ...], tuple[SourceBalance, ...]]:
-    """Balance every backfill and every source in one snapshot; `compared` rows of a backfill were just looked at."""
-    known = compared or {}
-    with transaction(conn, read_only=True, isolation="repeatable read", search_path=search_path, work_mem="128MB"):
-        counted = [one.counted for one in prepared]
-        try:
-            with conn.transaction():
-                named = [replace(one, compared=known.get(one.projection.backfill.name)) for one in counted]
-                return _balanced_together(conn, named)
-        except SqlError as error:
-            if not is_row_fault(error):
-                raise
-        return _balanced_together(conn, balancing.all_sound(conn, counted))
-
-
-def _balanced_together(
-    conn: Connection, counted: Sequence[Counted]
-) -> tuple[tuple[Balance, ...], tuple[SourceBalance, ...]]:
-    sources: dict[tuple[str, str], list[Counted]] = {}
-    for one in counted:
-        sources.setdefault((str(one.projection.source.relation), one.only), []).append(one)
-    found = [balancing.balance_source(conn, group) for group in sources.values()]
-    by_name = {one.backfill: one for balances, _ in found for one in balances}
-    return tuple(by_name[one.projection.backfill.name] for one in counted), tuple(source for _, source in found)
-
-
 def verdicts_of(
     balances: Sequence[Balance], sources: Sequence[SourceBalance], objects: Sequence[ObjectBalance] = ()
 ) -> tuple[Verdict, ...]:
@@ -282,54 +249,3 @@ def record(conn: Connection, held: Lease, change: Change, proof: Proof) -> None:
     steps.prove(conn, held.run, change.name, proven=proof.proven, subject=of, evidence=evidence)
     if proof.proven:
         steps.finish(conn, held, Phase.VERIFY, STEP)
-
-
-def all_reads(conn: Connection, prepared: Sequence[Prepared], search_path: str) -> Reads:
-    """Find all that the Projections of a change read, their sources among it."""
-    return reduce(or_, (read_by(conn, one.projection, search_path) for one in prepared), Reads())
-
-
-def is_fresh(conn: Connection, change: Change, proof: steps.Proof, search_path: str, run: int | None = None) -> bool:
-    """Say whether a proof holds: nothing it speaks of was written to since.
-
-    Where writes cannot be counted, it holds only for the `run` that made it.
-    """
-    if not proof.proven or (uncounted(proof) and proof.run != run):
-        return False
-    named = frozenset(Relation(schema, name) for schema, name in proof.subject.get("reads", ()))
-    reads = Reads(named, uncounted(proof))
-    return proof.subject == subject(conn, change, reads, written_to(conn, change, search_path, reads))
-
-
-def uncounted(proof: steps.Proof) -> tuple[str, ...]:
-    """Say what a proof's Projections read whose writes nobody counts."""
-    return tuple(proof.subject.get("uncounted", ()))
-
-
-def written_to(conn: Connection, change: Change, search_path: str, reads: Reads) -> Mapping[str, str]:
-    """Count the writes to all that is read, and to what the names of the sources mean now.
-
-    An archived table is counted under its later name, and said by the name it had.
-    """
-    made = archived.find(conn, change.name)
-    tables = () if made is None else made.tables
-    away = {one.before: one.later for one in tables}
-    put_away = {one.source for one in tables}
-    sources = {source_relation(conn, one, search_path) for one in change.backfills if one.source not in put_away}
-    found = writes(conn, {away.get(one, one) for one in reads.counted | sources | set(away)})
-    names = {str(later): str(before) for before, later in away.items()}
-    return {names.get(name, name): said for name, said in found.items()}
-
-
-def subject(conn: Connection, change: Change, reads: Reads, written: Mapping[str, str]) -> Mapping[str, Any]:
-    """Say what a proof is of: the definitions, the checks, what is read, how often was written to it, the objects."""
-    tables = inventory.digest(conn, change.name)
-    return {
-        **({} if tables is None else {"tables": tables}),
-        "definitions": {one.name: change.definition_digest(one) for one in change.backfills},
-        "checks": change.checks_digest(),
-        "reads": [[one.schema, one.name] for one in sorted(reads.counted)],
-        "uncounted": list(reads.uncounted),
-        "writes": dict(written),
-        "quarantine": [list(one) for one in quarantine.counts(conn, change.name)],
-    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -174,7 +175,7 @@ def _file(name: str, value: Any, base: Path) -> Content | list[Fault]:
     if not isinstance(value, str | Path) or not str(value).strip():
         cure = f"Write the name of a CSV file, for example {EXAMPLES[File]}."
         return [Fault(where=name, what=f"{shown(value)} is no file name.", cure=cure)]
-    return read_mapping(name, base / Path(value).expanduser())
+    return read_mapping(name, base / os.path.expanduser(value))  # noqa: PTH111 -- an unknown ~name stays as it is
 
 
 def _table(name: str, value: Any) -> str | list[Fault]:

@@ -50,7 +50,8 @@ class Project:
         Raises ConfigurationError: M101 where there is none, M102 where its file has faults.
         """
         named = path or os.environ.get("MIGRATOR_CONFIG")
-        return cls.open(Path(named).expanduser() if named else _nearest(Path.cwd()))
+        # An unknown ~name stays as it is, and is no project.
+        return cls.open(Path(os.path.expanduser(named)) if named else _nearest(Path.cwd()))  # noqa: PTH111
 
     @classmethod
     def open(cls, path: Path) -> Project:

@@ -12,12 +12,12 @@ from migrator.database.server import ServerFacts
 from migrator.database.session import transaction
 from migrator.engine import archived
 from migrator.engine.archived import Archived
+from migrator.engine.proofs import is_fresh, uncounted
 from migrator.ledger import backfills, install, lease, steps
 from migrator.ledger.steps import Proof, StepRecord
 from migrator.model.change import Change
 from migrator.model.errors import RefusedError
 from migrator.model.step import Phase, State
-from migrator.phases.verify import is_fresh, uncounted
 from migrator.workflow.desk import Desk
 
 

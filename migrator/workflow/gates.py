@@ -11,6 +11,7 @@ from migrator.database.session import rows
 from migrator.engine import archived, watch
 from migrator.engine.behind import count_behind
 from migrator.engine.prepare import prepare
+from migrator.engine.proofs import uncounted, written_to
 from migrator.engine.reads import Reads
 from migrator.ledger import consumers, install, quarantine
 from migrator.model.errors import RefusedError
@@ -18,7 +19,6 @@ from migrator.model.names import Relation, literal
 from migrator.model.step import Refusal, State
 from migrator.phases import archive as archiving
 from migrator.phases.archive import ArchiveTables
-from migrator.phases.verify import uncounted, written_to
 from migrator.workflow.desk import Desk
 from migrator.workflow.facts import Facts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from migrator import hazards
+from migrator.engine.balance import balances_of
 from migrator.engine.prepare import Prepared
 from migrator.engine.reads import read_by
 from migrator.ledger import install
@@ -12,7 +13,6 @@ from migrator.model.step import Plan, State
 from migrator.phases.adopt import AdoptRevision
 from migrator.phases.backfill import CopyRows
 from migrator.phases.expand import RunRevision
-from migrator.phases.verify import balances_of
 from migrator.workflow.adoption import ExpandStep, fitted
 from migrator.workflow.archive_step import archive_step, foreseen
 from migrator.workflow.change_steps import comparison, copies, declared_for, prepared_for

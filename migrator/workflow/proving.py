@@ -10,6 +10,7 @@ from migrator.database.connect import Connection
 from migrator.database.failures import SqlError
 from migrator.database.session import transaction
 from migrator.engine import inventory
+from migrator.engine.balance import balances_of
 from migrator.engine.object_balance import balance_objects
 from migrator.ledger import lease
 from migrator.ledger.run import Listen
@@ -17,7 +18,7 @@ from migrator.model.checked_objects import CheckedObjects
 from migrator.model.errors import MigratorError, RefusedError
 from migrator.model.step import Report, State
 from migrator.model.verdict import Verdict
-from migrator.phases.verify import Proof, balances_of, record, verdicts_of
+from migrator.phases.verify import Proof, record, verdicts_of
 from migrator.workflow import objects
 from migrator.workflow.change_steps import comparison, declared_for, prepared_for
 from migrator.workflow.desk import Desk

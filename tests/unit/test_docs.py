@@ -197,14 +197,27 @@ def project() -> Mapping[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
+def floors(container: str) -> list[str]:
+    """Read the layers of a package that lint-imports holds."""
+    contracts = project()["tool"]["importlinter"]["contracts"]
+    (found,) = (one["layers"] for one in contracts if one.get("containers") == [container])
+    return list(found)
+
+
 def test_the_rooms_are_those_of_the_contract() -> None:
     """The floors drawn in docs/design.md are the layers that lint-imports holds, and each room has its line."""
-    contracts = project()["tool"]["importlinter"]["contracts"]
-    (layers,) = (one["layers"] for one in contracts if one["type"] == "layers")
+    layers = floors("migrator")
     (drawn,) = blocks(page("design.md"), "text rooms")
     assert layers == drawn.split("\n")[:-1]
     rooms = {room.strip() for floor in layers for room in floor.split("|")} - {"__main__"}
     assert rooms == table_names(sections(page("design.md"))["Rooms"])
+
+
+def test_every_file_of_the_projection_is_in_its_drawing() -> None:
+    """The drawing in docs/design.md names every file whose place lint-imports holds."""
+    (drawn,) = blocks(page("design.md"), "text projection")
+    files = {one.strip() for floor in floors("migrator.engine.projection") for one in floor.split("|")}
+    assert set() == files - set(re.findall(r"\w+", drawn))
 
 
 def test_every_setting_is_described() -> None:

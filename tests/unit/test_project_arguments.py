@@ -259,6 +259,11 @@ def test_no_spoken_text_makes_the_reader_fail(kind: type, text: str) -> None:
         assert "M106" == error.id
 
 
+def test_the_home_of_nobody_is_a_file_that_is_not_there() -> None:
+    """A name such as ~nobody-here, which no user has, is looked up as it stands, and not found."""
+    assert "~nobody-here/map.csv" in refused(needs(File), said={"p": "~nobody-here/map.csv"})
+
+
 def test_a_backfill_left_out_needs_nothing() -> None:
     """What only a left-out backfill reads need not be given, and must be once it takes part."""
     optional = Backfill(

@@ -67,6 +67,14 @@ def test_the_environment_names_a_project_and_a_flag_another(
     assert ("one", "two") == Project.find(project.root / "migrator.toml").names()
 
 
+def test_the_home_of_nobody_is_no_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name such as ~nobody-here, which no user has, is M101 like any other that is not there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MIGRATOR_CONFIG", "~nobody-here/migrator.toml")
+    with pytest.raises(ConfigurationError, match="M101"):
+        Project.find()
+
+
 def test_no_project_anywhere_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Outside of any project it is M101, with the ways to make or name one."""
     monkeypatch.chdir(tmp_path)

@@ -8,7 +8,6 @@ from difflib import get_close_matches
 from typing import Final
 
 from migrator.engine.projection.awaited import Awaited
-from migrator.engine.projection.translate import MovedRows
 from migrator.model.backfill import Backfill
 from migrator.model.errors import ConfigurationError, MigratorError
 from migrator.model.names import RESERVED, Relation
@@ -23,6 +22,14 @@ class KeyDoubts:
     nulls: int = 0
     shared: int = 0
     examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovedRows:
+    """What another backfill did with the rows of the source: its provenance once it ran, and its identity's type."""
+
+    provenance: str | None = None
+    type: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

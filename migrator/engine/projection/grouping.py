@@ -121,35 +121,36 @@ def plan(
     Raises what translating the group's expressions raises.
     """
     made = translator()
-    ruled, decided = list(made.steps.written), made.steps.decided
+    ruled, free = list(made.steps.written), f" WHERE {made.steps.decided} IS NULL" if made.steps.decided else ""
     own = [made.key(one.name) for one in keys]
-    values = [f"{value} AS {ours(f'key{n}')}" for n, value in enumerate(own, 1)]
-    join = ""
-    match group:
-        case Grouped(by=by, order=order):
-            values += [f"{made.value(by).sql} AS {ours('by')}"]
-            values += [f"{made.value(one).sql} AS {ours(f'order{n}')}" for n, one in enumerate(order, 1)]
-        case Paired(query=query):
-            pair = ours("pair")
-            values += [f"{pair}.winner{n}::{one.type.name} AS {ours(f'winner{n}')}" for n, one in enumerate(keys, 1)]
-            same = _same([f"{pair}.key{n}" for n in range(1, len(keys) + 1)], own)
-            # FULL, for it is never a loop in a loop: nobody can tell the planner how many rows a query gives.
-            join = f"FULL JOIN {made.value(query).sql} AS {pair} ON {same}"
-    free = f" WHERE {decided} IS NULL" if decided else ""
-    steps = "\n  ".join([*made.steps.written, join])
-    rows = f"SELECT {', '.join(values)} FROM {made.source.relation.sql} AS {made.alias}\n  {steps}{free}"
+    named = [f"{value} AS {ours(f'key{n}')}" for n, value in enumerate(own, 1)]
+    source = f"FROM {made.source.relation.sql} AS {made.alias}\n  "
+    values, join = _ranked(group, made, keys, own)
+    rows = f"SELECT {', '.join([*named, *values])} {source}" + "\n  ".join([*made.steps.written, join]) + free
     if join:
         rows = f"SELECT * FROM ({rows} OFFSET 0) AS rows WHERE {ours('key1')} IS NOT NULL"
     return Grouping(
         rows=rows,
-        free=f"SELECT {', '.join(values[: len(keys)])} FROM {made.source.relation.sql} AS {made.alias}\n  "
-        + "\n  ".join(ruled)
-        + free,
+        free=f"SELECT {', '.join(named)} {source}" + "\n  ".join(ruled) + free,
         keys=len(keys),
         orders=len(group.order) if isinstance(group, Grouped) else 0,
         is_query=isinstance(group, Paired),
         recorded=recorded,
     )
+
+
+def _ranked(group: Group, made: Translator, keys: Sequence[TableColumn], own: Sequence[str]) -> tuple[list[str], str]:
+    """Write what ranks the rows, and the join that it needs."""
+    match group:
+        case Grouped(by=by, order=order):
+            values = [f"{made.value(by).sql} AS {ours('by')}"]
+            return [*values, *(f"{made.value(one).sql} AS {ours(f'order{n}')}" for n, one in enumerate(order, 1))], ""
+        case Paired(query=query):
+            pair = ours("pair")
+            values = [f"{pair}.winner{n}::{one.type.name} AS {ours(f'winner{n}')}" for n, one in enumerate(keys, 1)]
+            same = _same([f"{pair}.key{n}" for n in range(1, len(keys) + 1)], own)
+            # FULL, for it is never a loop in a loop: nobody can tell the planner how many rows a query gives.
+            return values, f"FULL JOIN {made.value(query).sql} AS {pair} ON {same}"
 
 
 def _columns(of: str, letter: str, keys: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from migrator.engine.projection import derived, lines, rules, values
+from migrator.engine.projection.fit import MovedRows
 from migrator.engine.projection.pieces import Fault, Mark, Piece
 from migrator.engine.projection.steps import NEARBY, Steps
 from migrator.model import expressions as ex
@@ -19,14 +20,6 @@ from migrator.model.names import DEFAULT_COLLATION, EXACTLY, literal, ours, quot
 from migrator.model.parameters import Arguments
 from migrator.model.parameters import Table as Keyed
 from migrator.model.tables import Table
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MovedRows:
-    """What another backfill did with the rows of the source: its provenance once it ran, and its identity's type."""
-
-    provenance: str | None = None
-    type: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

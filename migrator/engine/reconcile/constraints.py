@@ -1,26 +1,20 @@
-"""Keys, checks, foreign keys and indexes: compared by what they are, brought over without stopping readers and writers.
+"""Keys, checks, foreign keys and indexes: compared by what they are. A name alone is no difference.
 
-A name alone is no difference.
+What is missing is brought over by the acts of acts.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Final
 
-from migrator.engine.reconcile import foreign_keys
-from migrator.engine.reconcile.columns import BRIEF, Found
-from migrator.engine.reconcile.foreign_keys import FOREIGN_KEYS, VALIDATING
+from migrator.engine.reconcile import acts, foreign_keys
+from migrator.engine.reconcile.columns import Found
+from migrator.engine.reconcile.foreign_keys import FOREIGN_KEYS
 from migrator.engine.reconcile.words import plain, words
-from migrator.model.adoption import Act, Rows
 from migrator.model.anatomy import Anatomy, Part
-from migrator.model.names import Relation, columns, quote
-from migrator.model.step import Hazard
 
-KEYS, CHECKS, INDEXES = 50, 60, 80
 KINDS: Final = ("primary key", "unique", "check", "foreign key", "exclusion", "index")
-NO_WAIT_FOR_WRITERS = "SHARE UPDATE EXCLUSIVE on {}; waits for transactions older than itself"
 NOT_VALID_FOR_PARTITIONED = 18
 
 
@@ -30,11 +24,11 @@ def find(declared: Anatomy, found: Anatomy, later: Anatomy | None, major: int) -
     missing, extra = matched(declared.of_kind(*KINDS), found.of_kind(*KINDS), strings)
     _, extra = matched(later.of_kind(*KINDS) if later else (), extra, strings)
     for mine, theirs in _halves(declared, found, strings):
-        yield Found(acts=tuple(_finished(found, mine, theirs)))
+        yield Found(acts=tuple(acts.finished(found, mine, theirs)))
     extra, ready = _instead(missing, extra)
     replaced = foreign_keys.acting_otherwise(missing, extra) if found.kind != "p" else {}
     for mine, theirs in replaced.items():
-        yield Found(acts=tuple(foreign_keys.replaced(found, mine, theirs, _broken(found, mine))))
+        yield Found(acts=tuple(foreign_keys.replaced(found, mine, theirs, acts.broken(found, mine))))
     missing = tuple(one for one in missing if one not in replaced)
     extra = tuple(one for one in extra if one not in replaced.values())
     for one in missing:
@@ -79,32 +73,6 @@ def _halves(declared: Anatomy, found: Anatomy, strings: Iterable[str]) -> Iterat
             yield mine, one
 
 
-def _finished(found: Anatomy, mine: Part, theirs: Part) -> Iterator[Act]:
-    at, name = found.relation.sql, quote(theirs.name)
-    said = f"{theirs.kind} {theirs.name} is NOT VALID"
-    if mine.kind != "index":
-        yield Act(
-            difference=said,
-            do=(f"ALTER TABLE {at} VALIDATE CONSTRAINT {name}",),
-            undo=(f"ALTER TABLE {at} DROP CONSTRAINT {name}, ADD CONSTRAINT {name} {theirs.content} NOT VALID",),
-            relation=found.relation,
-            stage=CHECKS if mine.kind == "check" else FOREIGN_KEYS,
-            lock=VALIDATING.format(found.relation),
-            first=_broken(found, mine),
-        )
-        return
-    index = Relation(found.relation.schema, theirs.name).sql
-    yield Act(
-        difference=f"{said}: its build failed; undo does not bring that back",
-        do=(f"DROP INDEX CONCURRENTLY IF EXISTS {index}",),
-        relation=found.relation,
-        stage=INDEXES,
-        lock=NO_WAIT_FOR_WRITERS.format(found.relation),
-        concurrent=True,
-    )
-    yield _index(found, mine, name=theirs.name)
-
-
 def _instead(missing: tuple[Part, ...], extra: tuple[Part, ...]) -> tuple[tuple[Part, ...], frozenset[Part]]:
     """Take a unique index for the unique constraint that is declared: it forbids the same rows."""
     ready, used = set(), set()
@@ -135,156 +103,18 @@ def _missing(found: Anatomy, one: Part, extra: Iterable[Part], major: int) -> Fo
         case "primary key" | "unique":
             if one.kind == "primary key" and found.key:
                 return Found(reasons=(f"the primary key is ({', '.join(found.key)}), declared: {one.content}",))
-            return Found(acts=tuple(_key(found, one)))
+            return Found(acts=tuple(acts.key_made(found, one)))
         case "check":
-            return Found(acts=tuple(_validated(found, one, CHECKS, other)))
+            return Found(acts=tuple(acts.validated(found, one, acts.CHECKS, other)))
         case "foreign key":
             partitioned = found.kind == "p" and major < NOT_VALID_FOR_PARTITIONED
-            return Found(acts=(_at_once(found, one),) if partitioned else tuple(_validated(found, one, FOREIGN_KEYS)))
+            return Found(
+                acts=(acts.at_once(found, one),) if partitioned else tuple(acts.validated(found, one, FOREIGN_KEYS))
+            )
         case "index":
-            return Found(acts=(_index(found, one),))
+            return Found(acts=(acts.index_made(found, one),))
         case _:
             return Found(reasons=(f"{one.shown} is missing, and cannot be made without stopping readers and writers",))
-
-
-def _key(found: Anatomy, one: Part) -> Iterator[Act]:
-    at, name = found.relation.sql, quote(one.name)
-    said = f"{one.kind} ({', '.join(one.columns)}) is missing"
-    if found.kind == "p":
-        yield Act(
-            difference=said,
-            do=(one.create,),
-            undo=(f"ALTER TABLE {at} DROP CONSTRAINT IF EXISTS {name}",),
-            relation=found.relation,
-            stage=KEYS,
-            lock=f"ACCESS EXCLUSIVE on {found.relation}",
-            first=_broken(found, one),
-            hazard=_not_concurrent(found, one),
-        )
-        return
-    index = Relation(found.relation.schema, one.name)
-    _, _, content = one.content.partition(" (")
-    fields, _, _ = content.partition(" DEFERRABLE")
-    nulls = " NULLS NOT DISTINCT" if "NULLS NOT DISTINCT" in one.content else ""
-    yield Act(
-        difference=said,
-        do=(f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON {at} ({fields}{nulls}",),
-        undo=(f"DROP INDEX CONCURRENTLY IF EXISTS {index.sql}",),
-        relation=found.relation,
-        stage=KEYS,
-        lock=NO_WAIT_FOR_WRITERS.format(found.relation),
-        concurrent=True,
-        index=index.sql,
-        makes=index,
-        first=_broken(found, one),
-    )
-    kind = "PRIMARY KEY" if one.kind == "primary key" else "UNIQUE"
-    _, deferrable, how = one.content.partition(" DEFERRABLE")
-    yield Act(
-        difference=said,
-        do=(f"ALTER TABLE {at} ADD CONSTRAINT {name} {kind} USING INDEX {name}{deferrable}{how}",),
-        undo=(f"ALTER TABLE {at} DROP CONSTRAINT IF EXISTS {name}",),
-        relation=found.relation,
-        stage=KEYS,
-        lock=BRIEF.format(found.relation),
-    )
-
-
-def _validated(found: Anatomy, one: Part, stage: int, other: Part | None = None) -> Iterator[Act]:
-    """Add a constraint NOT VALID, then let the server read the rows; one of that name goes on under its own."""
-    at, shown = found.relation.sql, f"{one.kind} {one.content} is missing"
-    name = quote(one.name if other is None else f"{one.name[:50]}_declared")
-    both = f"SHARE ROW EXCLUSIVE on {found.relation} and {one.references}" if one.references else ""
-    yield Act(
-        difference=shown,
-        do=(f"ALTER TABLE {at} ADD CONSTRAINT {name} {one.content} NOT VALID",),
-        undo=(f"ALTER TABLE {at} DROP CONSTRAINT IF EXISTS {name}",),
-        relation=found.relation,
-        stage=stage,
-        lock=f"{both}, for an instant" if both else BRIEF.format(found.relation),
-        first=_broken(found, one),
-    )
-    yield Act(
-        difference=shown,
-        do=(f"ALTER TABLE {at} VALIDATE CONSTRAINT {name}",),
-        relation=found.relation,
-        stage=stage,
-        lock=VALIDATING.format(found.relation) + (f" and ROW SHARE on {one.references}" if one.references else ""),
-    )
-
-
-def _at_once(found: Anatomy, one: Part) -> Act:
-    at, ends = found.relation.sql, f"{found.relation} and {one.references}"
-    return Act(
-        difference=f"{one.kind} {one.content} is missing",
-        do=(one.create,),
-        undo=(f"ALTER TABLE {at} DROP CONSTRAINT IF EXISTS {quote(one.name)}",),
-        relation=found.relation,
-        stage=FOREIGN_KEYS,
-        lock=f"SHARE ROW EXCLUSIVE on {ends}",
-        first=_broken(found, one),
-        hazard=Hazard(
-            id="H115",
-            what=f"{one.name}: a partitioned table takes no foreign key NOT VALID before PostgreSQL 18,"
-            f" so writers of {ends} wait while all its rows are checked",
-            cure="choose an hour in which nobody writes, or add it yourself partition by partition",
-        ),
-    )
-
-
-def _index(found: Anatomy, one: Part, name: str | None = None) -> Act:
-    made = Relation(found.relation.schema, name or one.name)
-    unique, _, rest = one.content.partition("INDEX ON ")
-    concurrently = "" if found.kind == "p" else "CONCURRENTLY "
-    return Act(
-        difference=f"index {one.name} is missing: {one.content}",
-        do=(f"{unique}INDEX {concurrently}{quote(made.name)} ON {rest}",),
-        undo=(f"DROP INDEX {concurrently}IF EXISTS {made.sql}",),
-        relation=found.relation,
-        stage=INDEXES,
-        lock=f"SHARE on {found.relation}" if found.kind == "p" else NO_WAIT_FOR_WRITERS.format(found.relation),
-        concurrent=found.kind != "p",
-        index=made.sql,
-        makes=None if name else made,
-        first=_broken(found, one) if one.unique else (),
-        hazard=_not_concurrent(found, one) if found.kind == "p" else None,
-    )
-
-
-def _not_concurrent(found: Anatomy, one: Part) -> Hazard:
-    return Hazard(
-        id="H116",
-        what=f"{one.kind} {one.name}: a partitioned table takes no index CONCURRENTLY, so writers of {found.relation}"
-        " wait until it is built",
-        cure="choose an hour in which nobody writes, or build it yourself on each partition first",
-    )
-
-
-def _broken(found: Anatomy, one: Part) -> tuple[Rows, ...]:
-    """Say which rows break a constraint; none is asked for where a column is still missing."""
-    if not one.columns or any(found.column(name) is None for name in one.columns):
-        return ()
-    mine = columns(one.columns, of="t")
-    filled = " AND ".join(f"t.{quote(name)} IS NOT NULL" for name in one.columns)
-    match one.kind:
-        case "check":
-            what, where = f"{one.content} is false", f"NOT ({one.content.removeprefix('CHECK ')})"
-        case "foreign key" if one.references is not None:
-            pairs = zip(one.referenced, one.columns, strict=True)
-            same_row = " AND ".join(f"r.{quote(theirs)} = t.{quote(ours)}" for theirs, ours in pairs)
-            what = f"({', '.join(one.columns)}) points at no row of {one.references}"
-            where = f"{filled} AND NOT EXISTS (SELECT FROM {one.references.sql} AS r WHERE {same_row})"
-        case "primary key" | "unique" | "index" if " WHERE " not in one.content:
-            plain = columns(one.columns)
-            what = f"({', '.join(one.columns)}) is there more than once"
-            where = (
-                f"({mine}) IN (SELECT {plain} FROM {found.relation.sql} WHERE ({plain}) IS NOT NULL"
-                f" GROUP BY {plain} HAVING count(*) > 1)"
-            )
-        case _:
-            return ()
-    rows = Rows(what=what, relation=found.relation, where=where, key=found.key)
-    return (replace(rows, needs=one.references, alone=filled) if one.references else rows,)
 
 
 def _extra(declared: Anatomy, one: Part, strings: frozenset[str]) -> Found:
