@@ -18,6 +18,7 @@ from migrator.engine.projection.projection import Projection
 from migrator.engine.ranges import Keyset
 from migrator.engine.statements import Writing
 from migrator.ledger.backfills import Recorded
+from migrator.model.moved_objects import reasons
 from migrator.model.names import key_text, literal, quote, text_array
 
 MISFITS: Final = {
@@ -149,13 +150,15 @@ def _joined(n: int, counted: Counted) -> str:
     return f"""j{n} AS MATERIALIZED (SELECT {", ".join(f"src.{name} AS k{at}" for at, name in named)}, CASE
     WHEN {gone} AND v.s1 IS NOT NULL THEN '{past}'
     WHEN {gone} THEN 'ghost'
-    WHEN v.s1 IS NOT NULL AND q.source_key IS NOT NULL THEN 'both'{given}
-    WHEN q.status = 'open' THEN 'quarantined'
-    WHEN q.status = 'dismissed' THEN 'dismissed'
+    WHEN v.s1 IS NOT NULL AND q.source_key IS NOT NULL AND NOT {_held_back(counted)} THEN 'both'{given}
+    WHEN v.s1 IS NULL AND q.status = 'open' THEN 'quarantined'
+    WHEN v.s1 IS NULL AND q.status = 'dismissed' THEN 'dismissed'
     WHEN {_raises(counted)} THEN CASE WHEN v.s1 IS NULL THEN 'raising' ELSE 'unskipped' END
     WHEN {dropped} THEN 'dropped'
     WHEN v.s1 IS NOT NULL AND {present} IS NULL THEN 'lost'
     WHEN v.s1 IS NOT NULL AND p.code IN ({counted.skipped}) THEN 'unskipped'
+    WHEN q.status = 'open' THEN 'quarantined'
+    WHEN q.status = 'dismissed' THEN 'dismissed'
     WHEN v.s1 IS NOT NULL THEN v.kind
     WHEN p.code IN ({counted.skipped}) THEN 'skipped'
     ELSE 'pending' END AS state,
@@ -176,6 +179,12 @@ def _foretold(n: int, counted: Counted) -> str:
     WHEN p.code IN ({counted.skipped}) THEN 'skipped'
     ELSE 'foretold' END AS state, p.code, NULL::text AS reason, p.digest, ARRAY[{texts}] AS key
   FROM src LEFT JOIN p{n} AS p ON {p_on})"""
+
+
+def _held_back(counted: Counted) -> str:
+    """Write the condition that a row is in quarantine for an object: it may have moved before without it."""
+    names = counted.projection.backfill.objects
+    return f"(v.kind = 'moved' AND q.reason = ANY ({text_array(reasons(names))}))" if names else "false"
 
 
 def _raises(counted: Counted) -> str:

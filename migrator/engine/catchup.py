@@ -1,7 +1,8 @@
 """Catching up: rows moved before whose source row changed since are brought up to date, where the target is still ours.
 
 A target row that the application changed is left alone, and so is one that it deleted: verify names both. Rows are
-updated in place, so that what points at them stays; a row that cannot be updated stays stale, and is named too.
+updated in place, so that what points at them stays; a row that cannot be updated stays stale, and is named too. One
+whose object is bad now stays as it is, and is quarantined beside.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class CatchUp:
         """Write the statement: target row and provenance are updated together, or neither."""
         projection, recorded = self._projection, self.writing.recorded
         if projection.backfill.in_place:
-            return self.writing.in_place.caught_up(lo, hi)
+            return self.writing.in_place.caught_up(lo, hi, self.writing.held_back())
         walked = Keyset.of_provenance(recorded.provenance, projection.keys)
         pairs = list(zip(walked.names, projection.key_columns("p"), strict=True))
         same_key = " AND ".join(f"{ours} = {theirs}" for ours, theirs in pairs)
@@ -102,13 +103,14 @@ class CatchUp:
         )
         keys = ", ".join(f"{ours} AS k{n}" for n, (ours, _) in enumerate(pairs, 1))
         found = " AND ".join(f"v.s{n} = updated.k{n}" for n in range(1, len(pairs) + 1))
+        held = "".join(f",\n{one}" for one in self.writing.held_back())
         return f"""WITH p AS MATERIALIZED ({self._select(lo, hi)}),
 updated AS (UPDATE {projection.target.relation.sql} AS t SET {new} FROM p JOIN {recorded.provenance} AS walked
     ON {same_key} WHERE {same_row} AND {kept_id} AND walked.kind = 'moved' AND p.{quote(CODE)} = {MOVED}
     AND p.{quote(DIGEST)} <> walked.digest AND {still_ours}
   RETURNING {keys}, p.{quote(DIGEST)} AS digest, p.{quote(MARKS)} AS marks),
 provenance AS (UPDATE {recorded.provenance} AS v SET digest = updated.digest, marks = updated.marks,
-    definition = {recorded.definition} FROM updated WHERE {found} RETURNING 1)
+    definition = {recorded.definition} FROM updated WHERE {found} RETURNING 1){held}
 SELECT count(*) FROM updated"""
 
     def _select(self, lo: Key | None, hi: Key | None) -> str:

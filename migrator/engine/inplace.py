@@ -107,8 +107,11 @@ class InPlace:
             f" SELECT {self.recorded.id}, {key_texts}, {attempt} FROM got WHERE NOT got.{GOT})",
         ]
 
-    def caught_up(self, lo: Key | None, hi: Key | None) -> str:
-        """Write the statement that brings rows up to date whose source columns changed since they were written."""
+    def caught_up(self, lo: Key | None, hi: Key | None, beside: Sequence[str] = ()) -> str:
+        """Write the statement that brings rows up to date whose source columns changed since they were written.
+
+        What is done `beside` reads p as well.
+        """
         projection, recorded = self.projection, self.recorded
         walked = Keyset.of_provenance(recorded.provenance, projection.keys)
         same = " AND ".join(f"{a} = {b}" for a, b in zip(walked.names, self._keys("p"), strict=True))
@@ -125,6 +128,7 @@ class InPlace:
             self._kept("updated", "true", before="excluded.before || kept.before"),
             f"prov AS (UPDATE {recorded.provenance} AS v SET digest = updated.{quote(DIGEST)},"
             f" marks = updated.{quote(MARKS)}, definition = {recorded.definition} FROM updated WHERE {found})",
+            *beside,
         ]
         body = ",\n".join(parts)
         return f"WITH {body}\nSELECT count(*) FROM updated"

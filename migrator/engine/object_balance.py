@@ -73,6 +73,11 @@ def _sql(conn: Connection, prepared: Prepared) -> str:
         f" WHERE change = {literal(prepared.change.name)} AND backfill = {literal(projection.backfill.name)}"
         f" AND kind = 'copy' AND name IN ({names})"
     )
+    if prepared.recorded is not None:  # a row that was dismissed has no objects, from that moment on
+        known += (
+            f" AND NOT EXISTS (SELECT FROM migrator.quarantine AS held WHERE held.backfill = {prepared.recorded.id}"
+            f" AND held.source_key = {objects.TABLE}.source_key AND held.status = 'dismissed')"
+        )
     if not objects.is_kept(conn):
         return f"SELECT name, {literal(PENDING)}, count(*), 0 FROM ({listed}) AS w GROUP BY name"
     # What was handed over is the application's, and its objects stay as they are.

@@ -17,6 +17,7 @@ from migrator.engine.projection.pieces import FIRST_OUTCOME, FOLLOWS, MERGED, MO
 from migrator.engine.projection.projection import Projection
 from migrator.engine.ranges import Key, Keyset
 from migrator.ledger.backfills import Recorded
+from migrator.model import moved_objects
 from migrator.model.names import key_text, literal, ours, quote, text_array
 
 
@@ -144,14 +145,9 @@ class Writing:
         A row that was dismissed has none; nor has one that was handed over, for it stays as it was written. Rows of a
         group must have been ranked before: of those that were not, nobody knows who stands for them.
         """
-        keyset, near, held = self.keyset, self._near(lo, hi), ours("held")
-        within, known = keyset.within(lo, hi), Keyset.nearby(self.projection.keys, ours("known")).within(lo, hi)
-        dismissed = (
-            f"SELECT FROM migrator.quarantine AS {held} WHERE {held}.backfill = {self.recorded.id}"
-            f" AND {held}.source_key = {keyset.texts} AND {held}.status = 'dismissed'"
-        )
-        still = f"{within} AND NOT EXISTS ({self._known(known)}) AND NOT EXISTS ({dismissed})"
-        found = self._as_it_is.objects(still, near=near, turn="winners")
+        within, near = self.keyset.within(lo, hi), self._near(lo, hi)
+        known = Keyset.nearby(self.projection.keys, ours("known")).within(lo, hi)
+        found = self._as_it_is.objects(f"{within} AND NOT EXISTS ({self._known(known)})", near=near, turn="winners")
         if self.projection.backfill.handed_over:
             return found
         moved = self.projection.objects(
@@ -261,19 +257,44 @@ class Writing:
     def _key_texts(self, of: str) -> str:
         return f"ARRAY[{', '.join(key_text(one) for one in self.projection.key_columns(of))}]"
 
-    def _quarantined(self) -> str:
+    def held_back(self) -> list[str]:
+        """Write what quarantines, of the rows p that moved before, those whose objects are bad now.
+
+        What was held so and needs its objects no more, or has them, is let go of.
+        """
+        projection, id = self.projection, self.recorded.id
+        if not projection.gates:
+            return []
+        walked, held = Keyset.of_provenance(self.recorded.provenance, projection.keys), ours("held")
+        pairs = zip(walked.names, projection.key_columns("p"), strict=True)
+        moved = f"JOIN {walked.relation} AS {walked.alias} ON {' AND '.join(f'{a} = {b}' for a, b in pairs)}"
+        moved += f" AND {walked.alias}.kind = 'moved'"
+        reasons = text_array(moved_objects.reasons(projection.backfill.objects))
+        gates = ", ".join(map(str, projection.gates))
+        said = ("reason", "message", "source_row", "definition", "run")
+        anew = ", ".join(f"{name} = excluded.{name}" for name in said)
+        return [
+            f"{self._quarantined(projection.gates, moved)[:-1]} ON CONFLICT (backfill, source_key) DO UPDATE SET {anew}"
+            f" WHERE quarantine.status = 'open' AND quarantine.reason <> excluded.reason)",
+            f"freed AS (DELETE FROM migrator.quarantine AS {held} USING p {moved} WHERE {held}.backfill = {id}"
+            f" AND {held}.source_key = {self._key_texts('p')} AND {held}.status = 'open'"
+            f" AND {held}.reason = ANY ({reasons}) AND p.{quote(CODE)} NOT IN ({gates}))",
+        ]
+
+    def _quarantined(self, codes: Sequence[int] = (), join: str = "") -> str:
         projection, keyset = self.projection, replace(self.keyset, alias=ours("source"))
         reasons = text_array(one.reason for one in projection.outcomes)
         same = " AND ".join(
             f"{name} = {key}" for name, key in zip(keyset.names, projection.key_columns("p"), strict=True)
         )
-        codes = ", ".join(str(code) for code in projection.codes("quarantined")) or "-1"
+        wanted = ", ".join(str(code) for code in codes or projection.codes("quarantined")) or "-1"
         return (
             "quar AS (INSERT INTO migrator.quarantine"
             " (backfill, source_key, reason, message, source_row, definition, run)"
             f" SELECT {self.recorded.id}, {keyset.texts}, ({reasons})[p.{quote(CODE)} + 1], p.{quote(DETAIL)},"
             f" to_json({keyset.alias}.*), {self.recorded.definition}, {self.run}"
-            f" FROM p JOIN {keyset.relation} AS {keyset.alias} ON {same} WHERE p.{quote(CODE)} IN ({codes}))"
+            f" FROM p JOIN {keyset.relation} AS {keyset.alias} ON {same} {join}"
+            f" WHERE p.{quote(CODE)} IN ({wanted}))"
         )
 
     def _checkpoint(self, range_id: int, hi: Key | None, *, ends: bool) -> str:

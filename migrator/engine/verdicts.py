@@ -18,7 +18,8 @@ from migrator.engine.projection.pieces import FOLLOWS, MOVED
 from migrator.engine.projection.projection import Projection
 from migrator.engine.ranges import Key, Keyset
 from migrator.engine.statements import Writing
-from migrator.model.names import EXACTLY, key_text, literal, ours, quote
+from migrator.model.moved_objects import reasons
+from migrator.model.names import EXACTLY, key_text, literal, ours, quote, text_array
 from migrator.model.tables import TableColumn
 from migrator.model.verdict import RowVerdict, VerdictKind
 
@@ -59,7 +60,7 @@ def of_range(writing: Writing, lo: Key | None, hi: Key | None) -> str:
     return f"""WITH p AS MATERIALIZED (
   {_projected(writing, lo, hi)}),
 walked AS MATERIALIZED (SELECT * FROM {recorded.provenance} AS walked WHERE {walked.within(lo, hi)}),
-held AS MATERIALIZED (SELECT backfill, source_key FROM migrator.quarantine WHERE backfill = {recorded.id}),
+held AS MATERIALIZED (SELECT * FROM migrator.quarantine WHERE backfill = {recorded.id}),
 judged AS (SELECT {_kind(writing)} AS kind, ARRAY[{source_key}] AS source_key, {_target_key(projection)} AS target_key
   FROM p FULL JOIN walked ON {on}
   LEFT JOIN {projection.target.relation.sql} AS t ON {identity}
@@ -98,7 +99,7 @@ def _kind(writing: Writing) -> str:
   WHEN {source_gone} AND {first} IS NULL THEN 'extra: only its provenance is left'
   WHEN {source_gone} THEN 'extra: its source row is gone'
   WHEN {first} IS NULL THEN 'lost: the target row is gone'
-  WHEN held.backfill IS NOT NULL THEN 'stale: moved, and quarantined as well'
+  WHEN held.backfill IS NOT NULL AND NOT {_held_beside(projection, code)} THEN 'stale: moved, and quarantined as well'
 {_follows(projection)}  WHEN {_as_projected(projection)} THEN NULL
   WHEN ({_as_written(writing)}) IS NOT TRUE THEN 'altered'
   WHEN {code} = {MOVED} THEN 'stale'{_held_back(projection, code)}
@@ -125,6 +126,13 @@ def _stays(projection: Projection) -> str:
     code, gates = f"p.{quote(CODE)}", ", ".join(map(str, projection.gates))
     moves = f"{code} = {MOVED}"
     return f"({moves} OR walked.kind = 'merged' AND {code} IN ({gates}))" if gates else moves
+
+
+def _held_beside(projection: Projection, code: str) -> str:
+    """Write the condition that a row that moved is rightly in quarantine: for an object that it does without."""
+    names, gates = projection.backfill.objects, ", ".join(map(str, projection.gates)) or "-1"
+    known = f"held.reason = ANY ({text_array(reasons(names))})"
+    return f"({known} AND (held.status = 'dismissed' OR {code} IN ({gates})))" if names else "false"
 
 
 def _held_back(projection: Projection, code: str) -> str:

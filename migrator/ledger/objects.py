@@ -236,12 +236,19 @@ def try_again(conn: Connection, quarantined: str, params: Sequence[Any]) -> int:
     )
 
 
-def try_unheld_again(conn: Connection, change: str, backfill: str, id: int) -> int:
-    """Forget the bad outcomes of objects whose rows no quarantine holds, such as those that moved before, with others.
+def try_unheld_again(
+    conn: Connection, change: str, backfill: str, id: int, provenance: str, key_types: Sequence[str]
+) -> int:
+    """Forget the bad outcomes of objects whose rows no quarantine keeps back, such as those that moved before.
 
-    What is held waits for somebody to say that it is to be tried again. Says of how many; `id` is that of the backfill.
+    What is kept back waits for somebody to say that it is to be tried again. Says of how many; `id` is that of the
+    backfill.
     """
-    held = f"SELECT FROM migrator.quarantine AS q WHERE q.backfill = {id} AND q.source_key = o.source_key"
+    same = " AND ".join(f"p.s{n} = o.source_key[{n}]::{name}" for n, name in enumerate(key_types, 1))
+    held = (
+        f"SELECT FROM migrator.quarantine AS q WHERE q.backfill = {id} AND q.source_key = o.source_key"
+        f" AND (q.status = 'dismissed' OR NOT EXISTS (SELECT FROM {provenance} AS p WHERE {same}))"
+    )
     return execute(
         conn,
         f"UPDATE {TABLE} AS o SET outcome = NULL, detail = NULL, since = NULL, source_bucket = NULL,"

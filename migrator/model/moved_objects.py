@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from migrator.model.expressions import (
     as_expression,
     walk,
 )
+from migrator.model.objects import Outcome
 from migrator.model.parameters import Arguments, Parameter
 
 WAITING: Final = "its object is not copied yet"
@@ -177,6 +178,12 @@ def is_wanted(declared: MovedObject | Document, given: Arguments) -> bool:
     """Say whether objects or documents are wanted: always, or where their parameter is true."""
     switch = declared.only_if
     return switch is None or given.scalars.get(switch.name, switch.default) is True
+
+
+def reasons(names: Iterable[str]) -> list[str]:
+    """List all that can keep a row back because of its objects of these names."""
+    said = [WAITING, *(one.value for one in Outcome if not one.good)]
+    return [f"{name}: {why}" for name in sorted(names) for why in said]
 
 
 def own_extension(key: str) -> str:

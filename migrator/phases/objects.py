@@ -143,7 +143,10 @@ class CopyObjects:
         with run.writing(conn):
             steps.begin(conn, run.lease, self.phase, self.name)
             self._release(conn, writing.recorded.id)
-            objects.try_unheld_again(conn, self.change.name, self.backfill.name, writing.recorded.id)
+            types, recorded = [name for _, name in writing.keyset.columns], writing.recorded
+            objects.try_unheld_again(
+                conn, self.change.name, self.backfill.name, recorded.id, recorded.provenance, types
+            )
             if ranking is not None:
                 ranking.run(conn, whole=True)
         listing = Listing(

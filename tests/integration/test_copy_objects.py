@@ -22,12 +22,12 @@ from migrator.model.errors import WorldError
 from migrator.model.objects import Storage
 from migrator.model.step import Phase, State
 from migrator.workflow import use_cases
-from migrator.workflow.housekeeping import quarantine_retry
+from migrator.workflow.housekeeping import quarantine_dismiss, quarantine_retry
 from tests.support.kills import as_it_was
 from tests.support.objects import Objects, Place, error, let
 from tests.support.picture_kills import Runs
 from tests.support.pictures import Pictures, bodies
-from tests.support.projects import check, execute, rows_of
+from tests.support.projects import check, execute, rows_of, terms
 
 
 class Stores:
@@ -395,22 +395,71 @@ class TestDefinitions:
         assert before == pictures.place.all()
         assert [] == pictures.records("id", table="former_object")
 
-    def test_wanted_later_a_missing_object_is_named_and_tried_again(self, pictures: Pictures) -> None:
-        """Its row keeps the key that it has, and is stale by that name until the object is there."""
+    @pytest.fixture
+    def gone(self, pictures: Pictures) -> Pictures:
+        """Move the rows without their objects, and then with them, of which one went meanwhile."""
         pictures.params = {"copy_objects": False}
         pictures.open()
         assert State.VERIFIED is pictures.apply().state
-        old = pictures.rows()
         pictures.params = {"copy_objects": True}
         pictures.open()
         gone = f"{pictures.place.prefix}old/2.png"
         pictures.place.client.delete_object(Bucket=pictures.place.bucket, Key=gone)
-        (found,) = pictures.apply().comparisons
-        assert [("stale", "picture: object missing")] == [(one.kind, one.note) for one in found.rows]
-        assert {**NEW, 2: old[2]} == pictures.rows()
-        pictures.put(2)
-        assert State.VERIFIED is pictures.apply().state
-        assert NEW == pictures.rows()
+        report = pictures.apply()
+        assert [("stale", "picture: object missing")] == [(one.kind, one.note) for one in report.comparisons[0].rows]
+        assert {("moved", ""): 2, ("quarantined", "picture: object missing"): 1} == terms(pictures.desk)
+        assert {**NEW, 2: OLD[2]} == pictures.rows()
+        assert not report.proven
+        return pictures
+
+    def test_wanted_later_a_missing_object_is_named_and_tried_again(self, gone: Pictures) -> None:
+        """Its row keeps the key that it has, and waits in quarantine by that name until the object is there."""
+        held = "SELECT id, message, source_row ->> 'note' FROM migrator.quarantine"
+        waits = rows_of(gone.url, held)
+        assert [(f"{gone.place.prefix}old/2.png", "note 2")] == [one[1:] for one in waits]
+        gone.apply()
+        assert waits == rows_of(gone.url, held), "it is the same entry, however often it is tried"
+        gone.put(2)
+        assert State.VERIFIED is gone.apply().state
+        assert NEW == gone.rows()
+        assert {("moved", ""): 3} == terms(gone.desk)
+
+    def test_wanted_later_a_row_without_its_object_can_be_dismissed(self, gone: Pictures) -> None:
+        """It does without: proven at once with its old key, brought up to date like any other, and taken back."""
+        chosen = Selection(change=gone.desk.change.name)
+        assert 1 == quarantine_dismiss(gone.desk, chosen, "nobody has it")
+        closed = {("moved", ""): 2, ("dismissed", "picture: object missing"): 1}
+        assert check(gone.desk).proven
+        assert closed == terms(gone.desk)
+        assert State.VERIFIED is gone.apply().state
+        assert [(2, 0)] == [(one.listed, one.unaccounted) for one in check(gone.desk).objects]
+        execute(gone.url, "UPDATE old SET note = 'newer', key = 'somewhere/else.png' WHERE id = 2")
+        assert {("stale", "")} == {(one.kind, one.note) for one in check(gone.desk).comparisons[0].rows}
+        assert State.VERIFIED is gone.apply().state
+        assert {**NEW, 2: "somewhere/else.png"} == gone.rows()
+        assert closed == terms(gone.desk)
+        gone.params = {"copy_objects": False}
+        gone.open()
+        assert State.VERIFIED is gone.apply().state, "nothing that was accepted is asked again"
+        execute(gone.url, "DELETE FROM new WHERE id = 2")
+        assert ["it was moved, but the target row is gone"] == [
+            one.why for one in use_cases.verify_counts(gone.desk).balances[0].examples
+        ]
+        gone.back()
+        assert {} == gone.restored()
+
+    def test_a_dismissal_may_be_taken_back(self, gone: Pictures) -> None:
+        """Tried again, the row waits anew for an object that is not there, and gets the new key of one that is."""
+        quarantine_dismiss(gone.desk, Selection(change=gone.desk.change.name), "nobody has it")
+        assert State.VERIFIED is gone.apply().state
+        for number in (0, 1):
+            if number:
+                gone.put(2)
+            quarantine_retry(gone.desk, Selection(change=gone.desk.change.name, status=None))
+            report = gone.apply()
+            assert report.proven is bool(number)
+        assert NEW == gone.rows()
+        assert {("moved", ""): 3} == terms(gone.desk)
 
     def test_keys_that_swap(self, pictures: Pictures) -> None:
         """Two rows whose keys change places are no conflict of the Ledger; the objects that are there are."""

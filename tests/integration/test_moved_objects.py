@@ -386,6 +386,33 @@ def test_in_place_an_object_is_where_it_was_before_the_row_was_written(database:
     assert was == rows_of(database, "SELECT * FROM jobs ORDER BY id")
 
 
+def test_in_place_a_row_whose_object_is_bad_later_does_without_it_once_that_is_accepted(
+    database: str, tmp_path: Path
+) -> None:
+    """It keeps its old key, waits in quarantine beside, and is proven with that key when it was dismissed."""
+    execute(database, JOBS)
+    made = {"ddl_up": "SELECT", "ddl_down": "SELECT 1"}
+    was = rows_of(database, "SELECT * FROM jobs ORDER BY id")
+    without = Rows(make_project(tmp_path, database, backfills={MOVE: IN_PLACE}, params={"copy_objects": False}, **made))
+    assert {"moved"} == {fate for fate, _ in without.ready().copy().values()}
+    here = Rows(make_project(tmp_path, database, backfills={MOVE: IN_PLACE}, params={"copy_objects": True}, **made))
+    here.record(Outcome.MISSING.value)
+    assert {"stale": 2} == dict(here.compared().counts)
+    assert {} == here.catch_up()
+    assert {("moved", ""): 1, ("quarantined", "picture: object missing"): 2} == terms(here.desk)
+    execute(database, "UPDATE migrator.object SET outcome = 'copied', extension = '.jpg' WHERE source_key = '{a}'")
+    assert {"updated": 1} == here.catch_up()
+    assert {("moved", ""): 2, ("quarantined", "picture: object missing"): 1} == terms(here.desk)
+    execute(database, "UPDATE migrator.quarantine SET status = 'dismissed'")
+    assert {} == dict(here.compared().counts)
+    assert {("moved", ""): 2, ("dismissed", "picture: object missing"): 1} == terms(here.desk)
+    seen = "SELECT s3_key FROM jobs ORDER BY id"
+    assert [("new/X/a.jpg",), ("old/b.jpg",), (None,)] == rows_of(database, seen)
+    assert [["a"]] == [one[0] for one in here.listed()]
+    here.back()
+    assert was == rows_of(database, "SELECT * FROM jobs ORDER BY id")
+
+
 def test_of_a_group_only_the_winner_has_an_object_and_the_others_wait_with_it(database: str, tmp_path: Path) -> None:
     """Rows that follow are merged into what the winner became; where its object is bad, none of them moves."""
     execute(

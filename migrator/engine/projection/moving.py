@@ -40,6 +40,7 @@ FORESEEN: Final = "(/* ~migrator foreseen */ false)"  # true where it is foretol
 GATE, GATE_DETAIL = "~migrator gate", "~migrator gate detail"
 _DECLARED: Final = ("from_bucket", "from_key", "to_bucket", "to_key")
 _WRITTEN: Final = ("bucket", "key", "content")
+_DISMISSED: Final = ours("dismissed")
 _NAMED: Final = f"BETWEEN 1 AND {objects.LONGEST_KEY}"
 
 
@@ -93,6 +94,7 @@ class Movements:
         texts = self._texts(self.translator, "field", wanted.values())
         if parts is None or texts is None or not wanted:
             return
+        self._ask_whether_dismissed()
         outcomes = {name: self._outcomes(name) for name in wanted}
         waiting = {name: self.codes.quarantined(f"{name}: {WAITING}") for name in wanted}
         for place, (name, one) in enumerate(wanted.items(), 1):
@@ -196,18 +198,33 @@ class Movements:
         bad = [one for one in objects.Outcome if not one.good]
         return {one: self.codes.quarantined(f"{name}: {one.value}") for one in bad}
 
+    def _ask_whether_dismissed(self) -> None:
+        """Write the step that says whether somebody accepted that a row does without its objects."""
+        subject, translator, held = self.subject, self.translator, ours("held")
+        found = "false"
+        if subject.recorded is not None:
+            key = ", ".join(key_text(translator.key(name)) for name in subject.backfill.keys)
+            found = (
+                f"EXISTS (SELECT FROM migrator.quarantine AS {held} WHERE {held}.backfill = {subject.recorded}"
+                f" AND {held}.source_key = ARRAY[{key}] AND {held}.status = 'dismissed')"
+            )
+        translator.steps.written.append(f"CROSS JOIN LATERAL (SELECT {found} AS {_DISMISSED} OFFSET 0) AS {_DISMISSED}")
+
     def _declare(self, made: Moving, one: MovedObject, parts: Mapping[str, Piece], texts: Mapping[str, str]) -> None:
-        """Write the step that says where an object is and where it goes; a key that cannot be is NULL."""
+        """Write the step that says where an object is and where it goes; a key that cannot be is NULL.
+
+        A row that was dismissed has no object: if it moved before, its columns say what they say without any.
+        """
         guarded, said = self.translator.steps.guarded, ours("said")
         values = [_bucket(parts.get("bucket")), _text(parts["source"]), _bucket(parts.get("to_bucket"))]
         values.append(f"({_key(one.template, texts)})")
         named = ", ".join(f"{guarded(value)} AS {ours(word)}" for word, value in zip(_DECLARED, values, strict=True))
         from_key, to_key = (f"{said}.{ours(word)}" for word in ("from_key", "to_key"))
         can_be = f"octet_length({from_key}) {_NAMED} AND octet_length({to_key}) {_NAMED}"
-        first = [f"{said}.{ours(word)}" for word in _DECLARED[:-1]]
-        self.translator.steps.written.append(
-            _step(made, [*first, f"CASE WHEN {can_be} THEN {to_key} END"], f" FROM (SELECT {named} OFFSET 0) AS {said}")
-        )
+        from_bucket, to_bucket = (f"{said}.{ours(word)}" for word in ("from_bucket", "to_bucket"))
+        has_one = f"CASE WHEN NOT {_DISMISSED}.{_DISMISSED} THEN {from_key} END"
+        values = [from_bucket, has_one, to_bucket, f"CASE WHEN {can_be} THEN {to_key} END"]
+        self.translator.steps.written.append(_step(made, values, f" FROM (SELECT {named} OFFSET 0) AS {said}"))
 
     def _look_up(self, made: Moving) -> None:
         """Write the step that finds what is recorded of an object, by index, and only while it is the same one."""
