@@ -24,7 +24,7 @@ from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
 from migrator.model.errors import MigratorError, WorldError
-from migrator.model.moved_objects import WAITING
+from migrator.model.moved_objects import WAITING, reasons
 from migrator.model.objects import CopySettings, Outcome, Removal, Storage
 from migrator.model.step import Event, Phase, Preview
 from migrator.model.verdict import Verdict
@@ -126,14 +126,16 @@ class CopyObjects:
         )
 
     def _let_wait_no_more(self, run: Run, conn: Connection) -> None:
-        """Release the rows that wait for objects which nobody wants any more."""
+        """Let go of the rows that wait for objects, where nobody wants any."""
         recorded = backfills.find(conn, self.change.name, self.backfill.name)
         if recorded is not None and self.names:
             with run.writing(conn):
                 self._release(conn, recorded)
 
     def _release(self, conn: Connection, backfill: int) -> None:
-        quarantine.release(conn, backfill, [f"{name}: {WAITING}" for name in sorted(self.names)])
+        """Let go of the rows that wait for a copy, and of all that wait for objects which nobody wants any more."""
+        waiting = [f"{name}: {WAITING}" for name in sorted(self.names - self.unwanted)]
+        quarantine.release(conn, backfill, [*waiting, *reasons(self.unwanted)])
 
     def _list(self, run: Run, conn: Connection) -> int:
         """Write down what rows name now; gives how many objects that are."""

@@ -461,6 +461,35 @@ class TestDefinitions:
         assert NEW == gone.rows()
         assert {("moved", ""): 3} == terms(gone.desk)
 
+    def test_wanted_no_longer_no_object_keeps_a_row_back(self, pictures: Pictures) -> None:
+        """The next apply takes such rows with their old keys; what another object keeps back, or was dismissed, stays.
+
+        What is wrong with objects is tried again when they are wanted again.
+        """
+        one = "'{0}': moved_object('key', to='{1}restored/{{id}}{0}', only_if=param('{0}', bool, default=False))"
+        objects = ", ".join(one.format(name, pictures.place.prefix) for name in ("picture", "other"))
+        pictures.params = {}
+        pictures.declare(objects=f"{{{objects}}}")
+        for number in (4, 5):
+            pictures.add(number, "old/none.png")
+        told = {}
+        for wanted in ((True, True), (False, True), (False, False), (True, False)):
+            pictures.params = dict(zip(("picture", "other"), wanted, strict=True))
+            pictures.open()
+            report = pictures.apply()
+            told[wanted] = {key: said for key, (fate, said) in pictures.fates().items() if fate == "quarantined"}
+            chosen = Selection(change=pictures.desk.change.name, ids=(2,))
+            quarantine_dismiss(pictures.desk, chosen, "nobody has it")
+            assert report.proven is (wanted == (False, False))
+        missing = "picture: object missing"
+        assert {
+            (True, True): {"4": missing, "5": missing},
+            (False, True): {"4": "other: object missing", "5": missing},
+            (False, False): {"5": missing},
+            (True, False): {"4": missing, "5": missing},
+        } == told
+        assert {**{n: f"restored/{n}picture" for n in (1, 2, 3)}, 4: "old/none.png"} == pictures.rows()
+
     def test_keys_that_swap(self, pictures: Pictures) -> None:
         """Two rows whose keys change places are no conflict of the Ledger; the objects that are there are."""
         execute(pictures.url, "UPDATE old SET note = id::text")
