@@ -137,12 +137,23 @@ def decoded(text: Sql | Rules) -> Sql:
 
 def key(said: Sql | Rules) -> Sql:
     """Make the key of a path: decoded twice, for some were encoded twice, and without a query that was encoded too."""
-    once = sql("split_part({once}, '?', 1)", once=decoded(said))
-    twice = sql("ltrim(split_part({twice}, '?', 1), '/')", twice=decoded(once))
+    return _plain(sql("split_part({twice}, '?', 1)", twice=decoded(_decoded_once(said))))
+
+
+def as_it_stands(said: Sql | Rules) -> tuple[Sql, Sql]:
+    """Give the keys that a path means where a key itself holds an escape: decoded once, and not at all."""
+    return _plain(_decoded_once(said)), _plain(said)
+
+
+def _decoded_once(said: Sql | Rules) -> Sql:
+    return sql("split_part({once}, '?', 1)", once=decoded(said))
+
+
+def _plain(path: Sql | Rules) -> Sql:
     return sql(
-        "(SELECT NULLIF(found.key, '') FROM (SELECT {twice} AS key OFFSET 0) AS found"
+        "(SELECT NULLIF(found.key, '') FROM (SELECT ltrim({path}, '/') AS key OFFSET 0) AS found"
         " WHERE strpos(found.key, '://') = 0)",
-        twice=twice,
+        path=path,
     )
 
 
@@ -178,17 +189,27 @@ _ARMS = {f"form{place}": form for place, form in enumerate(FORMS)}
 
 def plain_key(name: str) -> Sql:
     """Find the key of the picture that a column names, and say nothing of its form; NULL where there is none."""
-    return key(
-        sql(
-            f"CASE {' '.join(f'WHEN {{{arm}}} THEN {{path_of_{arm}}}' for arm in _ARMS)} END",
-            **{arm: recognised(name, form) for arm, form in _ARMS.items()},
-            **{f"path_of_{arm}": path(name, form) for arm, form in _ARMS.items()},
-        )
+    return key(plain_path(name))
+
+
+def plain_path(name: str) -> Sql:
+    """Find the path of the picture that a column names, in whatever form."""
+    return sql(
+        f"CASE {' '.join(f'WHEN {{{arm}}} THEN {{path_of_{arm}}}' for arm in _ARMS)} END",
+        **{arm: recognised(name, form) for arm, form in _ARMS.items()},
+        **{f"path_of_{arm}": path(name, form) for arm, form in _ARMS.items()},
     )
 
 
+def _finished(key: Sql) -> Sql:
+    return sql("CASE WHEN {completed} THEN {key} END", completed=COMPLETED, key=key)
+
+
 ORIGINAL_KEY = plain_key("original_image_url")
-FINISHED_KEY = sql("CASE WHEN {completed} THEN {key} END", completed=COMPLETED, key=plain_key("processed_image_url"))
+FINISHED_KEY = _finished(plain_key("processed_image_url"))
+# Where there is no such object the key itself may hold an escape.
+ORIGINAL_AS_IT_STANDS = as_it_stands(plain_path("original_image_url"))
+FINISHED_AS_IT_STANDS = tuple(map(_finished, as_it_stands(plain_path("processed_image_url"))))
 
 # In which bucket they are; NULL is the one of [s3].
 FINISHED_BUCKET = bucket("processed_image_url")

@@ -27,11 +27,13 @@ from ._restoration import (
     COPY_OBJECTS,
     ENDED,
     ERROR,
+    FINISHED_AS_IT_STANDS,
     FINISHED_BUCKET,
     FINISHED_KEY,
     GIVEN_UP,
     MODEL,
     NOBODY,
+    ORIGINAL_AS_IT_STANDS,
     ORIGINAL_BUCKET,
     ORIGINAL_KEY,
     PROCESSED_KEY,
@@ -49,9 +51,19 @@ OUTCOME = rules(
 
 OBJECTS = {
     "picture": moved_object(
-        FINISHED_KEY, bucket=FINISHED_BUCKET, to="restored/{job_id}/{id}.jpg", only_if=COPY_OBJECTS
+        FINISHED_KEY,
+        or_else=FINISHED_AS_IT_STANDS,
+        bucket=FINISHED_BUCKET,
+        to="restored/{job_id}/{id}.jpg",
+        only_if=COPY_OBJECTS,
     ),
-    "original": moved_object(ORIGINAL_KEY, bucket=ORIGINAL_BUCKET, to="processed/{job_id}{ext}", only_if=COPY_OBJECTS),
+    "original": moved_object(
+        ORIGINAL_KEY,
+        or_else=ORIGINAL_AS_IT_STANDS,
+        bucket=ORIGINAL_BUCKET,
+        to="processed/{job_id}{ext}",
+        only_if=COPY_OBJECTS,
+    ),
 }
 
 KEY = flagged(

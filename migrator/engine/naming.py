@@ -33,7 +33,7 @@ class Names:
     """One place where objects are named. `told`: a row whose object is not there is told of.
 
     `unasked` is a SELECT of how many rows there cannot be asked, where there may be some. `stems` are keys that stand
-    for those with any extension.
+    for those with any extension. An object may be under the name that a row gives here `instead_of` there.
     """
 
     where: str
@@ -41,6 +41,7 @@ class Names:
     told: bool = True
     unasked: str = ""
     stems: bool = False
+    instead_of: str = ""
 
 
 def of_source(conn: Connection, prepared: Prepared, default: str, search_path: str) -> Iterator[Names]:
@@ -50,15 +51,19 @@ def of_source(conn: Connection, prepared: Prepared, default: str, search_path: s
     read = f"{projection.reads or projection.source.relation.sql} AS {projection.source_alias}"
     for name, moved in backfill.objects.items():
         translator = _translator(conn, prepared, search_path)
-        key, bucket = translator.value(moved.source).sql, _bucket(translator, moved.bucket, default)
+        bucket = _bucket(translator, moved.bucket, default)
+        keys = [translator.value(one).sql for one in (moved.source, *moved.or_else)]
         steps = "\n  ".join(translator.steps.written)
-        held = projection.excluding
-        yield Names(
-            where=f"{backfill.name}: {name}",
-            rows=f"SELECT {texts}, ({bucket})::text, ({key})::text, NULL::bigint FROM"
-            f" (SELECT * FROM {read} WHERE {held} OFFSET 0) AS {projection.source_alias}\n  {steps}",
-            unasked="" if held == "true" else f"SELECT count(*) FROM {read} WHERE NOT ({held})",
-        )
+        held, where = projection.excluding, f"{backfill.name}: {name}"
+        for place, key in enumerate(keys, 1):
+            yield Names(
+                where=where if place == 1 else f"{where}, key {place}",
+                rows=f"SELECT {texts}, ({bucket})::text, ({key})::text, NULL::bigint FROM"
+                f" (SELECT * FROM {read} WHERE {held} OFFSET 0) AS {projection.source_alias}\n  {steps}",
+                told=place == 1,
+                unasked="" if held == "true" else f"SELECT count(*) FROM {read} WHERE NOT ({held})",
+                instead_of="" if place == 1 else where,
+            )
 
 
 def of_target(prepared: Prepared, default: str) -> Iterator[Names]:

@@ -83,8 +83,8 @@ def _sql(conn: Connection, prepared: Prepared) -> str:
     # What was handed over is the application's, and its objects stay as they are.
     gone = "coalesce(o.outcome, 'pending')" if projection.backfill.handed_over else literal(UNLISTED)
     same = (
-        "(w.source_bucket, w.source_key_, w.target_bucket, w.target_key)"
-        " = (o.from_bucket, o.from_key, o.to_bucket, o.to_key)"
+        "(w.source_bucket, w.target_bucket, w.target_key) = (o.from_bucket, o.to_bucket, o.to_key)"
+        " AND o.from_key = ANY (w.source_key_ || w.or_keys)"
     )
     return (
         f"WITH w AS MATERIALIZED ({listed}), o AS MATERIALIZED ({known})"

@@ -98,7 +98,21 @@ def _make_unmet(conn: Connection, places: Sequence[Names], scopes: Sequence[Scop
         f" named.key, (SELECT max(known.size) FROM {NAMED} AS known WHERE known.key = named.key) AS bytes"
         f" FROM {NAMED} AS named"
         f" WHERE place IN ({', '.join(told)}) AND row_key IS NOT NULL AND {_within(scopes)}"
-        f" AND NOT EXISTS (SELECT FROM {FOUND} AS found WHERE {same})",
+        f" AND NOT EXISTS (SELECT FROM {FOUND} AS found WHERE {same}) AND {_not_instead(places)}",
+    )
+
+
+def _not_instead(places: Sequence[Names]) -> str:
+    """Write the condition that no object is there under another name that the row has for it."""
+    numbers = {each.where: number for number, each in enumerate(places)}
+    pairs = [f"({number}, {numbers[each.instead_of]})" for number, each in enumerate(places) if each.instead_of]
+    if not pairs:
+        return "true"
+    return (
+        f"NOT EXISTS (SELECT FROM {NAMED} AS other JOIN (VALUES {', '.join(pairs)}) AS pair (place, instead_of)"
+        f" ON pair.place = other.place JOIN {FOUND} AS found ON found.key = other.key"
+        " AND (other.bucket IS NULL OR found.bucket = other.bucket)"
+        " WHERE pair.instead_of = named.place AND other.row_key = named.row_key)"
     )
 
 

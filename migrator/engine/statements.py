@@ -260,21 +260,22 @@ class Writing:
     def held_back(self) -> list[str]:
         """Write what quarantines, of the rows p that moved before, those whose objects are bad now.
 
-        What was held so and needs its objects no more, or has them, is let go of.
+        What was held so and needs its objects no more, or has them, is let go of. What waits for a copy is not held.
         """
         projection, id = self.projection, self.recorded.id
-        if not projection.gates:
+        bad = [one for one in projection.gates if not projection.outcome(one).reason.endswith(moved_objects.WAITING)]
+        if not bad:
             return []
         walked, held = Keyset.of_provenance(self.recorded.provenance, projection.keys), ours("held")
         pairs = zip(walked.names, projection.key_columns("p"), strict=True)
         moved = f"JOIN {walked.relation} AS {walked.alias} ON {' AND '.join(f'{a} = {b}' for a, b in pairs)}"
         moved += f" AND {walked.alias}.kind = 'moved'"
         reasons = text_array(moved_objects.reasons(projection.backfill.objects))
-        gates = ", ".join(map(str, projection.gates))
+        gates = ", ".join(map(str, bad))
         said = ("reason", "message", "source_row", "definition", "run")
         anew = ", ".join(f"{name} = excluded.{name}" for name in said)
         return [
-            f"{self._quarantined(projection.gates, moved)[:-1]} ON CONFLICT (backfill, source_key) DO UPDATE SET {anew}"
+            f"{self._quarantined(bad, moved)[:-1]} ON CONFLICT (backfill, source_key) DO UPDATE SET {anew}"
             f" WHERE quarantine.status = 'open' AND quarantine.reason <> excluded.reason)",
             f"freed AS (DELETE FROM migrator.quarantine AS {held} USING p {moved} WHERE {held}.backfill = {id}"
             f" AND {held}.source_key = {self._key_texts('p')} AND {held}.status = 'open'"

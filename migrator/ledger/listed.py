@@ -13,9 +13,13 @@ from migrator.database.connect import Connection
 from migrator.database.session import execute, value
 from migrator.ledger.objects import CONTESTED, FORMER, MADE, TABLE, declared_key, target_key
 from migrator.model.names import literal
+from migrator.model.objects import Outcome
 
 _NAMES = ("from_bucket", "from_key", "to_bucket", "to_key")
 _FOUND = ("source_bucket", "target_bucket", "extension", "size", "etag", "content_type", "since", "detail", "evidence")
+_PLACE = "array_position(w.from_key || w.or_keys, o.from_key)"
+# One that was given up because there is no such bucket was not looked for.
+_LOOKED_FOR = f"o.outcome = {literal(Outcome.MISSING.value)} AND o.target_bucket IS NOT NULL"
 _MADE = ("made_etag", "made_version", "made_size", "made_checksums", "not_kept")
 
 
@@ -31,18 +35,21 @@ class Listing:
     def add(self, conn: Connection, listed: str, key_types: Sequence[str]) -> int:
         """Write down what a SELECT lists; gives how many objects that were.
 
-        Its columns are `source_key`, `name`, `source_bucket`, `source_key_`, `target_bucket`, `target_key`.
+        Its columns are `source_key`, `name`, `source_bucket`, `source_key_`, `target_bucket`, `target_key`, `or_keys`.
+        An object that was looked for and is not there is written down under the next of its keys.
         """
         order = ", ".join(f"w.source_key[{n}]::{name}" for n, name in enumerate(key_types, 1))
-        same = f"o.{_NAMES[0]}, o.{_NAMES[1]}, o.{_NAMES[2]}, o.{_NAMES[3]}"
+        looked_for = f"{_LOOKED_FOR} AND o.from_bucket = w.from_bucket AND NOT {self._moved_away('o')}"
+        next_key = f"CASE WHEN {looked_for} THEN (w.from_key || w.or_keys)[{_PLACE} + 1] END"
         cleared = ", ".join(f"{name} = NULL" for name in (*_FOUND, *_MADE))
         return int(
             value(
                 conn,
                 f"WITH wanted AS MATERIALIZED ({self._wanted(listed)}),"
-                f" other AS MATERIALIZED (SELECT o AS old, w.* FROM wanted AS w JOIN {TABLE} AS o ON {self._is('o')}"
-                f" AND o.name = w.name AND o.source_key = w.source_key WHERE ({same}) IS DISTINCT FROM"
-                f" (w.from_bucket, w.from_key, w.to_bucket, w.to_key) OR {self._moved_away('o')} FOR UPDATE OF o),"
+                f" other AS MATERIALIZED (SELECT o AS old, w.from_bucket, coalesce({next_key}, w.from_key) AS from_key,"
+                f" w.to_bucket, w.to_key FROM wanted AS w JOIN {TABLE} AS o ON {self._is('o')} AND o.name = w.name"
+                f" AND o.source_key = w.source_key WHERE NOT {_same('o', 'w')} OR {next_key} IS NOT NULL"
+                f" OR {self._moved_away('o')} FOR UPDATE OF o),"
                 f" aside AS (INSERT INTO {FORMER} SELECT (old).* FROM other WHERE {_made('(old)')}),"
                 f" changed AS (UPDATE {TABLE} AS o SET id = DEFAULT, outcome = {CONTESTED}, {cleared},"
                 f" {', '.join(f'{name} = other.{name}' for name in _NAMES)} FROM other WHERE o.id = (other.old).id),"
@@ -126,7 +133,7 @@ class Listing:
     def _wanted(self, listed: str) -> str:
         return (
             "SELECT source_key, name, source_bucket AS from_bucket, source_key_ AS from_key,"
-            f" target_bucket AS to_bucket, target_key AS to_key FROM ({listed}) AS listed"
+            f" target_bucket AS to_bucket, target_key AS to_key, or_keys FROM ({listed}) AS listed"
         )
 
     def _is(self, alias: str) -> str:
@@ -143,6 +150,16 @@ class Listing:
             f"(({alias}.to_bucket = '' AND coalesce({alias}.target_bucket <> {meant}, false))"
             f" OR ({alias}.from_bucket = '' AND coalesce({alias}.source_bucket <> {meant}, false)))"
         )
+
+
+def _same(record: str, wanted: str) -> str:
+    """Write the condition that a record is of what is wanted; what nobody tried is looked for under its first key."""
+    return (
+        f"(({record}.from_bucket, {record}.to_bucket, {record}.to_key)"
+        f" = ({wanted}.from_bucket, {wanted}.to_bucket, {wanted}.to_key)"
+        f" AND ({record}.from_key = {wanted}.from_key OR coalesce({record}.from_key = ANY ({wanted}.or_keys), false)"
+        f" AND ({record}.outcome IS NOT NULL OR {record}.since IS NOT NULL)))"
+    )
 
 
 def _made(alias: str) -> str:

@@ -79,8 +79,9 @@ class Template:
 class MovedObject:
     """An object that a row names, and the key to which it goes with the row.
 
-    `source` gives its key; where that is NULL the row has none. A bucket that is None, or gives NULL, is that of
-    `[s3]`. `only_if`: a Parameter of type bool; while it is not true, no such object is looked at.
+    `source` gives its key; where that is NULL the row has none. `or_else`: keys under which it is looked for, one after
+    the other, where there is no object under those before. A bucket that is None, or gives NULL, is that of `[s3]`.
+    `only_if`: a Parameter of type bool; while it is not true, no such object is looked at.
     """
 
     source: Expression
@@ -88,6 +89,7 @@ class MovedObject:
     bucket: Expression | None = None
     to_bucket: Expression | None = None
     only_if: Parameter | None = None
+    or_else: tuple[Expression, ...] = ()
 
     @property
     def template(self) -> Template:
@@ -101,7 +103,7 @@ class MovedObject:
 
     def parts(self) -> tuple[Expression, ...]:
         """List the expressions in it."""
-        return tuple(one for one in (self.source, self.bucket, self.to_bucket) if one is not None)
+        return tuple(one for one in (self.source, *self.or_else, self.bucket, self.to_bucket) if one is not None)
 
     @property
     def sentence(self) -> str:
@@ -141,16 +143,23 @@ def moved_object(
     bucket: str | Expression | Parameter | None = None,
     to_bucket: str | Expression | Parameter | None = None,
     only_if: Parameter | None = None,
+    or_else: Iterable[str | Expression | Parameter] = (),
 ) -> MovedObject:
     """Declare an object that moves with its row; `to` is its new key, with fields such as `{id}` and `{ext}`.
 
-    A text for a bucket is the name of the bucket itself. Raises ConfigurationError M270 for a switch that is none,
-    M271 for a `to` that cannot be read.
+    A text for a bucket is the name of the bucket itself. `or_else` lists keys under which it is looked for where there
+    is none under those before. Raises ConfigurationError M270 for a switch that is none, M271 for a `to` that cannot be
+    read.
     """
     Template.parse(to)
     _check_switch(only_if, "moved_object()")
     return MovedObject(
-        source=as_expression(source), to=to, bucket=_bucket(bucket), to_bucket=_bucket(to_bucket), only_if=only_if
+        source=as_expression(source),
+        to=to,
+        bucket=_bucket(bucket),
+        to_bucket=_bucket(to_bucket),
+        only_if=only_if,
+        or_else=tuple(map(as_expression, (or_else,) if isinstance(or_else, str) else or_else)),
     )
 
 

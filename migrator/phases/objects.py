@@ -76,8 +76,13 @@ class CopyObjects:
             if not self.is_wanted:
                 self._let_wait_no_more(run, conn)
                 return {}
-            listed = self._list(run, conn)
-            moved = self._move(run, conn, listed)
+            lister = self._ready(run, conn)
+            moved = self._move(run, conn, lister.go(conn))
+            for _ in range(max(len(one.or_else) for one in self.backfill.objects.values())):
+                if not moved.outcomes[Outcome.MISSING.value]:
+                    break
+                listed = lister.go(conn)  # what is missing, under the next of its keys
+                moved = moved.and_then(self._move(run, conn, listed))
             with run.writing(conn):
                 steps.finish(conn, run.lease, self.phase, self.name)
         return dict(sorted(moved.outcomes.items()))
@@ -137,8 +142,8 @@ class CopyObjects:
         waiting = [f"{name}: {WAITING}" for name in sorted(self.names - self.unwanted)]
         quarantine.release(conn, backfill, [*waiting, *reasons(self.unwanted)])
 
-    def _list(self, run: Run, conn: Connection) -> int:
-        """Write down what rows name now; gives how many objects that are."""
+    def _ready(self, run: Run, conn: Connection) -> Lister:
+        """Record the definition, and let go of what is to be tried again; gives what lists the objects."""
         storage = self.storage()
         writing = record_definition(run, conn, self.change, self.backfill, self.search_path)
         ranking = Ranking.of(writing)
@@ -154,7 +159,7 @@ class CopyObjects:
         listing = Listing(
             change=self.change.name, backfill=self.backfill.name, bucket=storage.bucket or "", run=run.lease.run
         )
-        return Lister(run=run, writing=writing, listing=listing, select=self.select, unwanted=self.unwanted).go(conn)
+        return Lister(run=run, writing=writing, listing=listing, select=self.select, unwanted=self.unwanted)
 
     def _move(self, run: Run, conn: Connection, listed: int, *, joining: bool = False) -> Moved:
         """Copy until nothing waits, also for what others are copying at this moment."""

@@ -221,7 +221,7 @@ def _listed(conn: Connection, desk: Desk, prepared: Prepared, aside: IO[str], sh
         )
         for name, declared in backfill.objects.items()
     }
-    for row, name, bucket, key, to_bucket, to_key, place, outcome in _rows(conn, desk, prepared):
+    for row, name, bucket, key, to_bucket, to_key, others, place, outcome in _rows(conn, desk, prepared):
         plans[name].objects += 1
         if outcome is not None and outcome != Outcome.CONTESTED.value:
             good = Outcome(outcome).good
@@ -233,7 +233,7 @@ def _listed(conn: Connection, desk: Desk, prepared: Prepared, aside: IO[str], sh
         if place > 1:
             plans[name].add(Foretold(listed=listed, word=Outcome.CONTESTED.value, detail=f"{to_bucket}/{to_key}"))
             continue
-        said = [name, list(row), source.bucket, source.key, target.bucket, target.key]
+        said = [name, list(row), source.bucket, source.key, target.bucket, target.key, others]
         aside.write(json.dumps(said) + "\n")
     aside.seek(0)
     return plans
@@ -246,15 +246,16 @@ def _rows(conn: Connection, desk: Desk, prepared: Prepared) -> Iterator[Sequence
         known = (
             f"SELECT outcome FROM {objects.TABLE} AS k WHERE k.change = %(change)s AND k.backfill = %(backfill)s"
             " AND k.name = o.name AND k.source_key = o.source_key"
-            " AND (k.from_bucket, k.from_key, k.to_bucket, k.to_key)"
-            " = (o.source_bucket, o.source_key_, o.target_bucket, o.target_key)"
+            " AND (k.from_bucket, k.to_bucket, k.to_key) = (o.source_bucket, o.target_bucket, o.target_key)"
+            " AND k.from_key = ANY (o.source_key_ || o.or_keys)"
         )
     place = "row_number() OVER (PARTITION BY o.target_bucket, o.target_key ORDER BY o.source_key)"
     ran = prepared.recorded is not None
     listed = (prepared.writing().objects(None, None) if ran else prepared.projection.objects()).replace("%", "%%")
     asked = (
         "SELECT o.source_key, o.name, o.source_bucket, o.source_key_, o.target_bucket, o.target_key,"
-        f" {place}, k.outcome FROM ({listed}) AS o LEFT JOIN LATERAL ({known}) AS k ON true"
+        f" coalesce(o.or_keys, '{{}}'), {place}, k.outcome FROM ({listed}) AS o"
+        f" LEFT JOIN LATERAL ({known}) AS k ON true"
     )
     with conn.cursor(name="migrator_objects") as cursor:
         cursor.itersize = 2_000
@@ -270,9 +271,10 @@ def _look(desk: Desk, backfill: Backfill, plans: dict[str, _Planned], aside: IO[
 
     def listed() -> Iterator[Listed]:
         for line in aside:
-            name, row, bucket, key, to_bucket, to_key = json.loads(line)
+            name, row, bucket, key, to_bucket, to_key, others = json.loads(line)
             source, target = ObjectName(bucket, key), ObjectName(to_bucket, to_key)
-            yield Listed(name=name, row=tuple(row), source=source, target=target)
+            or_else = tuple(ObjectName(bucket, other) for other in others)
+            yield Listed(name=name, row=tuple(row), source=source, target=target, or_else=or_else)
 
     def tell(kind: Any) -> None:
         event = Event(kind=kind, phase=step.phase, name=step.name, title=step.title, rows=count, total=total)

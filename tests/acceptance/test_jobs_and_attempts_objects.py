@@ -284,13 +284,21 @@ def test_a_bucket_that_the_url_names_is_where_the_object_is_taken_from(legacy: s
         objects.client.delete_object(Bucket=bucket, Key=key)
     # Whatever rows say: no bucket, and no name for one, stop nothing but these rows.
     nowhere = {4: "s3://nowhere-to-be-found/k.jpg", 14: "s3://No Bucket!/k.jpg"}
-    for number, url in nowhere.items():
+    # Keys that hold an escape themselves: one as it stands, one encoded as in any URL, and one that could be either.
+    escapes = {1: "old/100%25.jpg", 2: f"https://{old}.s3.amazonaws.com/old/50%2525.jpg", 3: "old/7%25.jpg"}
+    for bucket, key in ((new, "old/100%25.jpg"), (old, "old/50%25.jpg"), (new, "old/7%25.jpg"), (new, "old/7%.jpg")):
+        objects.client.put_object(Bucket=bucket, Key=key, Body=key.encode(), ContentType="image/jpeg")
+    for number, url in {**nowhere, **escapes}.items():
         execute(legacy, f"UPDATE restoration_jobs SET processed_image_url = '{url}' WHERE id = '{id_of(number)}'")
     desk = desk_with(in_bucket(legacy, old), objects, new)
     use_cases.apply(desk, listen=silent)
     waits = terms(desk, ATTEMPTS)
     assert EXPECTED.without_picture + len(gone) + 1 == waits["quarantined", NO_OBJECT]
     assert 1 == waits["quarantined", "picture: refused by the store"]
+    made, taken = keys_of(legacy), ("old/100%25.jpg", "old/50%25.jpg", "old/7%.jpg")
+    for number, key in zip(escapes, taken, strict=True):
+        copy = objects.client.get_object(Bucket=new, Key=made[id_of(number)])["Body"].read()
+        assert key == copy.decode()
     at_old = buckets.contents(objects.store, old)
     assert not [key for key in at_old if key.startswith(("restored/", "processed/"))]
     back(desk)

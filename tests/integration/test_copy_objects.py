@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -21,7 +21,8 @@ from migrator.ledger.run import Run
 from migrator.model.errors import WorldError
 from migrator.model.objects import Storage
 from migrator.model.step import Phase, State
-from migrator.workflow import use_cases
+from migrator.workflow import objects as objects_work
+from migrator.workflow import objects_orphans, use_cases
 from migrator.workflow.housekeeping import quarantine_dismiss, quarantine_retry
 from tests.support.kills import as_it_was
 from tests.support.objects import Objects, Place, error, let
@@ -518,6 +519,78 @@ class TestDefinitions:
         pictures.apply()
         assert {1: "restored/-6.jpg", 3: "restored/6.jpg"} == pictures.rows()
         assert {"copied": 2} == pictures.outcomes()
+
+
+class TestOtherKeys:
+    """An object may be under another key than the row seems to name: an order of keys decides, never a guess."""
+
+    # By row: the keys under which it is looked for, those under which there is an object, and the one that is taken.
+    KEYS: ClassVar = {
+        1: ("ab", "ab", "a"),
+        2: ("ab", "b", "b"),
+        3: ("abc", "c", "c"),
+        4: ("abc", "", None),
+        5: ("aac", "c", "c"),
+        6: ("ab", "b", None),  # nobody may look under the first
+        7: ("a", "a", "a"),
+    }
+
+    @pytest.fixture
+    def several(self, tmp_path: Path, database: str, place: Place, stores: Stores) -> Pictures:
+        """Give rows that name up to three keys."""
+        pictures = Pictures(tmp_path, database, place)
+        keys = [f"sql(\"nullif(split_part(key, '|', {n}), '')\")" for n in (1, 2, 3)]
+        more = f"or_else=({keys[1]}, {keys[2]}), only_if=param('copy_objects', bool, default=False)"
+        one = f"moved_object({keys[0]}, to={f'{place.prefix}restored/{{id}}{{ext}}'!r}, {more})"
+        pictures.declare(objects=f"{{'picture': {one}}}")
+        stores.forbid(f"{place.prefix}old/6a")
+        for id, (named, there, _) in self.KEYS.items():
+            said = "|".join(f"{place.prefix}old/{id}{one}" for one in named)
+            execute(database, f"INSERT INTO old VALUES ({id}, '{said}', 'note')")
+            for one in there:
+                place.put(f"old/{id}{one}", f"picture {id}{one}".encode(), ContentType="image/png")
+        return pictures
+
+    def test_the_first_key_under_which_there_is_one_is_taken(self, several: Pictures, stores: Stores) -> None:
+        """It is written down which one that was; the plan foretells it; another apply looks for nothing again."""
+        (planned,) = objects_work.plan(several.desk, listen=several.events.append)
+        assert {"to be copied": 5, "object missing": 1, "access denied": 1} == planned.foretold
+        before = several.place.all()
+        report = several.apply()
+        assert {"copied": 5, "object missing": 1, "access denied": 1} == report.steps[1].detail
+        found = {id: taken for id, (_, _, taken) in self.KEYS.items() if taken}
+        assert {f"restored/{id}.png": f"picture {id}{one}".encode() for id, one in found.items()} == several.restored()
+        named = {key.removeprefix(several.place.prefix) for key, said in several.records("from_key", "outcome")}
+        assert {f"old/{id}{one}" for id, one in {**found, 4: "c", 6: "a"}.items()} == named
+        said = [f"{several.place.prefix}old/4{one}" for one in "ac"]
+        assert [(", ".join(said),)] == rows_of(
+            several.url, "SELECT message FROM migrator.quarantine WHERE reason = 'picture: object missing'"
+        )
+        assert [(7, 5, 0)] == [(one.listed, one.copied, one.unaccounted) for one in report.objects]
+        stores.heard.clear()
+        several.apply()
+        assert 0 == stores.heard["HeadObject"], "what was not there is looked for when somebody says so"
+        several.back()
+        assert before == several.place.all()
+
+    def test_no_object_that_a_row_may_mean_is_an_orphan(self, several: Pictures) -> None:
+        """None is one that has any of its keys; a row is without its object where there is none under any of them."""
+        several.apply()
+        asked = objects_orphans.Asked(prefixes=(f"{several.place.prefix}old/",))
+        found = objects_orphans.orphans(several.desk, asked, listen=several.events.append)
+        assert 0 == found.orphans.objects
+        assert [("4",)] == [one.row for one in found.unmet_examples]
+
+    def test_a_retry_begins_with_the_first_key(self, several: Pictures, stores: Stores) -> None:
+        """What was missing under every key may have come under the first, and under others besides."""
+        several.apply()
+        for one in "ab":
+            several.place.put(f"old/4{one}", f"picture 4{one}".encode(), ContentType="image/png")
+        stores.forgive()
+        quarantine_retry(several.desk, Selection(change=several.desk.change.name))
+        assert State.VERIFIED is several.apply().state
+        assert b"picture 4a" == several.restored()["restored/4.png"]
+        assert b"picture 6b" == several.restored()["restored/6.png"]
 
 
 class TestVerify:

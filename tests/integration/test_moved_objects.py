@@ -92,7 +92,9 @@ class Rows:
                 with held.writing(conn):
                     ranking.run(conn, whole=True)
             with transaction(conn, read_only=True, search_path="public"):
-                return sorted(rows(conn, writing.objects(None, None)))
+                found = sorted(rows(conn, writing.objects(None, None)))
+        assert not any(one[6] for one in found)
+        return [tuple(one[:6]) for one in found]
 
     def record(self, outcome: str | None = Outcome.COPIED.value, extension: str = ".jpg", detail: str = "") -> None:
         """Write down what is listed as a copy would, with one outcome for all; what is not said is not known yet."""

@@ -21,12 +21,16 @@ ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listed:
-    """An object that a row names, and the key to which it is to go, `{ext}` included."""
+    """An object that a row names, and the key to which it is to go, `{ext}` included.
+
+    `or_else` are the names under which it is looked for where it is not under those before.
+    """
 
     name: str
     row: tuple[str, ...]
     source: ObjectName
     target: ObjectName
+    or_else: tuple[ObjectName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +50,27 @@ def foretell(pool: Pool, listed: Iterable[Listed], settings: CopySettings) -> It
     """
     left = iter(listed)
     while part := list(islice(left, CHUNK)):
-        sources = {one.name: one for one in pool.look(dict.fromkeys(each.source for each in part))}
-        bad = {each: _fault(sources[each.source], settings) for each in part}
-        going = {each: _target(each, sources[each.source].found) for each in part if bad[each] is None}
+        sources = _sources(pool, part)
+        bad = {each: _fault(sources[each], settings) for each in part}
+        going = {each: _target(each, sources[each]) for each in part if bad[each] is None}
         targets = {one.name: one for one in pool.look(dict.fromkeys(going.values()))}
         for each in part:
-            found, word, detail = sources[each.source], bad[each], sources[each.source].detail
+            found, word, detail = sources[each], bad[each], sources[each].detail
             if word is None:
                 there = targets[going[each]]
                 word, detail = _met(found.found, there), there.detail
             yield Foretold(listed=each, word=word, size=found.found.size if found.found else 0, detail=detail)
+
+
+def _sources(pool: Pool, listed: Iterable[Listed]) -> dict[Listed, Looked]:
+    """Look at each under its names, until it is there."""
+    left = {each: [each.source, *each.or_else] for each in listed}
+    found: dict[Listed, Looked] = {}
+    while left:
+        looked = {one.name: one for one in pool.look(dict.fromkeys(names[0] for names in left.values()))}
+        found |= {each: looked[names.pop(0)] for each, names in left.items()}
+        left = {each: names for each, names in left.items() if names and found[each].outcome is Outcome.MISSING}
+    return found
 
 
 def _fault(looked: Looked, settings: CopySettings) -> str | None:
@@ -67,11 +82,9 @@ def _fault(looked: Looked, settings: CopySettings) -> str | None:
     return Outcome.ARCHIVED.value if looked.found.storage_class in ARCHIVES else None
 
 
-def _target(listed: Listed, found: StoredObject | None) -> ObjectName:
-    content_type = None if found is None else found.headers.get("ContentType")
-    return ObjectName(
-        listed.target.bucket, listed.target.key.replace(PLACE, extension(content_type, listed.source.key))
-    )
+def _target(listed: Listed, source: Looked) -> ObjectName:
+    content_type = None if source.found is None else source.found.headers.get("ContentType")
+    return ObjectName(listed.target.bucket, listed.target.key.replace(PLACE, extension(content_type, source.name.key)))
 
 
 def _met(source: StoredObject | None, there: Looked) -> str:

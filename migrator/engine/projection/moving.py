@@ -9,7 +9,7 @@ An object matters only to a row that would move without it, so its faults are ju
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final
@@ -39,6 +39,7 @@ from migrator.model.tables import TypeOf
 FORESEEN: Final = "(/* ~migrator foreseen */ false)"  # true where it is foretold what a copy of objects will bring
 GATE, GATE_DETAIL = "~migrator gate", "~migrator gate detail"
 _DECLARED: Final = ("from_bucket", "from_key", "to_bucket", "to_key")
+_FOUND: Final = ("from_key", "outcome", "extension", "detail")
 _WRITTEN: Final = ("bucket", "key", "content")
 _DISMISSED: Final = ours("dismissed")
 _NAMED: Final = f"BETWEEN 1 AND {objects.LONGEST_KEY}"
@@ -98,7 +99,7 @@ class Movements:
         outcomes = {name: self._outcomes(name) for name in wanted}
         waiting = {name: self.codes.quarantined(f"{name}: {WAITING}") for name in wanted}
         for place, (name, one) in enumerate(wanted.items(), 1):
-            made = Moving(name=name, place=place, step="object", words=_DECLARED)
+            made = Moving(name=name, place=place, step="object", words=(*_DECLARED, "or_keys"))
             self._declare(made, one, parts[name], texts)
             self._look_up(made)
             self._judge(made, one.template, outcomes[name], waiting[name])
@@ -218,25 +219,30 @@ class Movements:
         guarded, said = self.translator.steps.guarded, ours("said")
         values = [_bucket(parts.get("bucket")), _text(parts["source"]), _bucket(parts.get("to_bucket"))]
         values.append(f"({_key(one.template, texts)})")
-        named = ", ".join(f"{guarded(value)} AS {ours(word)}" for word, value in zip(_DECLARED, values, strict=True))
+        others = [ours(f"or{n}") for n in range(len(one.or_else))]
+        names = [*map(ours, _DECLARED), *others]
+        values += [_text(parts[f"or_else {n}"]) for n in range(len(one.or_else))]
+        named = ", ".join(f"{guarded(value)} AS {word}" for word, value in zip(names, values, strict=True))
         from_key, to_key = (f"{said}.{ours(word)}" for word in ("from_key", "to_key"))
         can_be = f"octet_length({from_key}) {_NAMED} AND octet_length({to_key}) {_NAMED}"
         from_bucket, to_bucket = (f"{said}.{ours(word)}" for word in ("from_bucket", "to_bucket"))
         has_one = f"CASE WHEN NOT {_DISMISSED}.{_DISMISSED} THEN {from_key} END"
         values = [from_bucket, has_one, to_bucket, f"CASE WHEN {can_be} THEN {to_key} END"]
+        values.append(_others(from_key, [f"{said}.{other}" for other in others]))
         self.translator.steps.written.append(_step(made, values, f" FROM (SELECT {named} OFFSET 0) AS {said}"))
 
     def _look_up(self, made: Moving) -> None:
         """Write the step that finds what is recorded of an object, by index, and only while it is the same one."""
         subject, translator = self.subject, self.translator
         record, kept = ours(f"record{made.place}"), ours("kept")
-        found = ", ".join(f"{kept}.{name} AS {ours(name)}" for name in ("outcome", "extension", "detail"))
+        found = ", ".join(f"{kept}.{name} AS {ours(name)}" for name in _FOUND)
         if subject.objects_of is None:
-            found = ", ".join(f"NULL::text AS {ours(name)}" for name in ("outcome", "extension", "detail"))
+            found = ", ".join(f"NULL::text AS {ours(name)}" for name in _FOUND)
             translator.steps.written.append(f"CROSS JOIN (SELECT {found}) AS {record}")
             return
         key = ", ".join(key_text(translator.key(name)) for name in subject.backfill.keys)
-        same = [f"{kept}.{word} = {made.of(word)} {EXACTLY}" for word in _DECLARED]
+        same = [f"{kept}.{word} = {made.of(word)} {EXACTLY}" for word in _DECLARED if word != "from_key"]
+        same.append(f"{kept}.from_key {EXACTLY} = ANY ({made.of('from_key')} || {made.of('or_keys')})")
         where = [f"{made.of('to_key')} IS NOT NULL", f"{kept}.change = {literal(subject.objects_of)}"]
         where += [f"{kept}.backfill = {literal(subject.backfill.name)}", f"{kept}.name = {literal(made.name)}"]
         where += [f"{kept}.source_key = ARRAY[{key}]", f"{kept}.kind = 'copy'", *same]
@@ -259,11 +265,12 @@ class Movements:
         known = [f"WHEN {literal(one.value)} THEN {code}" for one, code in bad.items()]
         said = f"CASE {record}.{ours('outcome')} {' '.join([*good, *known])}"
         said += f" ELSE CASE WHEN {FORESEEN} THEN NULL ELSE {waiting} END END"
+        looked_under = f"concat_ws(', ', {from_key}, NULLIF({record}.{ours('from_key')} {EXACTLY}, {from_key}))"
         code = f"CASE WHEN {from_key} IS NULL THEN NULL WHEN {to_key} IS NULL THEN {bad[objects.Outcome.NO_NAME]}"
         values = {
             "key": f"CASE WHEN {from_key} IS NOT NULL THEN COALESCE({key}, {from_key}) END",
             "code": f"{code} ELSE {said} END",
-            "detail": f"concat_ws(': ', {from_key}, {record}.{ours('detail')} {EXACTLY})",
+            "detail": f"concat_ws(': ', {looked_under}, {record}.{ours('detail')} {EXACTLY})",
         }
         named = ", ".join(f"{value} AS {ours(word)}" for word, value in values.items())
         moved = ours(f"moved{made.place}")
@@ -287,6 +294,7 @@ def _expressions(one: MovedObject | Document) -> dict[str, ex.Expression]:
         named = {"content": one.content, "bucket": one.bucket}
     else:
         named = {"source": one.source, "bucket": one.bucket, "to_bucket": one.to_bucket}
+        named |= {f"or_else {n}": other for n, other in enumerate(one.or_else)}
     return {word: part for word, part in named.items() if part is not None}
 
 
@@ -300,6 +308,17 @@ def _key(template: Template, texts: Mapping[str, str]) -> str:
     fields = [literal(PLACE) if one == EXTENSION else texts[one] for one in template.fields]
     pairs = zip(template.literals, [*fields, "''"], strict=True)
     return " || ".join(part for text, one in pairs for part in (literal(text), one) if part != "''")
+
+
+def _others(key: str, others: Sequence[str]) -> str:
+    """Write the further keys under which an object is looked for: each once, and only what can be a key."""
+    told: list[str] = []
+    for n, other in enumerate(others):
+        before = ", ".join([key, *others[:n]])
+        told.append(
+            f"CASE WHEN octet_length({other}) {_NAMED} AND {other} = ANY (ARRAY[{before}]) IS NOT TRUE THEN {other} END"
+        )
+    return f"array_remove(ARRAY[{', '.join(told)}]::text[], NULL)" if told else "NULL::text[]"
 
 
 def _text(piece: Piece) -> str:

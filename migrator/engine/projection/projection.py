@@ -70,15 +70,16 @@ class Projection(Compiled):
     def objects(self, where: str = "true", *, near: str = "true", merging: bool = True, turn: Turn = "all") -> str:
         """Give the SELECT of the objects of the source rows under `where` that would move, whatever became of them.
 
-        Its columns: source_key (of the row, as texts), name, source_bucket, source_key_ (of the object), target_bucket
-        and target_key. An empty bucket is that of [s3]; `{ext}` stands in a key where the content type decides. Without
-        `merging` no row of the target is looked at, which is right for rows that moved before.
+        Its columns: source_key (of the row, as texts), name, source_bucket, source_key_ (of the object), target_bucket,
+        target_key, and or_keys, under which it is looked for next. An empty bucket is that of [s3]; `{ext}` stands in a
+        key where the content type decides. Without `merging` no row of the target is looked at, which is right for rows
+        that moved before.
         """
         part, against = Part(where=where, near=near, turn=turn), Against(merging=self._meets(merging))
         rows = fate.judged(self, part, against, carries=self.moving)
         places = [one.columns for one in self.moving]
-        nowhere = " OR ".join(f"p.{source} IS NOT NULL AND p.{target} IS NULL" for _, source, _, target in places)
-        columns = ("name", "source_bucket", "source_key_", "target_bucket", "target_key")
+        nowhere = " OR ".join(f"p.{source} IS NOT NULL AND p.{target} IS NULL" for _, source, _, target, _ in places)
+        columns = ("name", "source_bucket", "source_key_", "target_bucket", "target_key", "or_keys")
         return self._listed(rows, self.moving, columns, f"o.source_key_ IS NOT NULL AND NOT ({nowhere})")
 
     def documents(self, where: str = "true", *, near: str = "true", merging: bool = False) -> str:
