@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
+from migrator.database import failures
 from migrator.database.connect import Connection
+from migrator.database.failures import Failure, SqlError
 from migrator.database.session import execute, results, rows, transaction
 from migrator.engine.projection.projection import Projection
 from migrator.engine.projection.purity import calls
@@ -21,6 +24,12 @@ from migrator.model.names import Relation, literal, ours, text_array
 COUNTED: Final = frozenset({"r", "p", "m", "v"})
 _NAME: Final = ours("reads")
 _SYSTEM: Final = frozenset({"pg_catalog", "information_schema"})
+# One version of one row has its place and its transaction for itself.
+_VERSION: Final = "pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', t.tableoid, t.ctid, t.xmin), 0)"
+# Of what a SELECT is made beside tables: functions, views, constraints of domains, words of enums.
+_MADE_OF: Final = tuple(
+    (f"pg_catalog.{name}", "t.oid >= 16384") for name in ("pg_proc", "pg_rewrite", "pg_constraint", "pg_enum")
+)
 _FIRST_WITH_SHARED_COUNTERS: Final = 15_00_00
 _COLLECTING: Final = 0.75  # seconds: what a collector hands out is at most half a second old, and a session must end
 
@@ -40,27 +49,64 @@ class Reads:
 def read_by(conn: Connection, projection: Projection, search_path: str) -> Reads:
     """Find what a Projection reads: nothing is executed, in a transaction of its own that only reads."""
     with transaction(conn, read_only=True, search_path=search_path):
-        # Not even planned; and all in one message, so that no pooler keeps a part of it.
-        _, ((locked,),), _ = results(
-            conn,
-            f"PREPARE {_NAME} AS {_read(projection)};"
-            " SELECT array_agg(DISTINCT relation::bigint) FROM pg_catalog.pg_locks WHERE locktype = 'relation'"
-            " AND pid = pg_catalog.pg_backend_pid() AND relation <> 'pg_catalog.pg_locks'::pg_catalog.regclass;"
-            f" DEALLOCATE {_NAME}",
-        )
-        found = rows(
-            conn,
-            "SELECT n.nspname, c.relname, c.relkind FROM pg_catalog.pg_class c"
-            " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-            f" WHERE c.oid = ANY (ARRAY[{', '.join(map(str, locked or ()))}]::oid[])"
-            " AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname <> 'migrator' ORDER BY 1, 2",
-        )
-        functions = _functions(conn, projection, [int(one) for one in locked or ()])
-    relations = [(Relation(str(schema), str(name)), str(kind)) for schema, name, kind in found]
+        locked = _locked(conn, _read(projection))
+        relations = [(one, kind) for one, kind in _relations(conn, locked) if one.schema != "migrator"]
+        functions = _functions(conn, projection, locked)
     return Reads(
         frozenset(one for one, kind in relations if kind in COUNTED and one.schema not in _SYSTEM),
         (*(_named(one, kind) for one, kind in relations if kind == "f" or one.schema in _SYSTEM), *functions),
     )
+
+
+def versions(conn: Connection, projection: Projection, select: str, search_path: str) -> str | None:
+    """Give a digest of the versions of all rows that a SELECT of a Projection reads, and of what it is made of.
+
+    It is the same again only if nothing that is read was written to since; unlike counters of writes it never lags, and
+    costs a scan of each table. None where nobody can say what is read.
+    """
+    with transaction(conn, read_only=True, isolation="repeatable read", search_path=search_path):
+        locked = _locked(conn, select)
+        relations = _relations(conn, locked)
+        if _functions(conn, projection, locked) or any(kind == "f" or one.schema in _SYSTEM for one, kind in relations):
+            return None
+        sources = [(one.sql, "true") for one, kind in relations if kind != "v"]
+        sources.append(("pg_catalog.pg_attribute", f"t.attrelid = ANY (ARRAY[{', '.join(map(str, locked))}]::oid[])"))
+        asked = [
+            f"SELECT {literal(name)}, count(*), bit_xor({_VERSION}) FROM {name} AS t WHERE {where}"
+            for name, where in (*sources, *_MADE_OF)
+        ]
+        try:
+            with conn.transaction():
+                found = sorted(tuple(map(str, row)) for row in rows(conn, " UNION ALL ".join(asked)))
+        except SqlError as error:
+            if failures.kind(error) in {Failure.LOST, Failure.RETRY}:
+                raise
+            return None  # no right to ask for versions, or rows that have none
+    return sha256(repr([select, found]).encode()).hexdigest()
+
+
+def _locked(conn: Connection, select: str) -> list[int]:
+    """List what a SELECT locks: not even planned; and all in one message, so that no pooler keeps a part of it."""
+    _, ((locked,),), _ = results(
+        conn,
+        f"PREPARE {_NAME} AS {select};"
+        " SELECT array_agg(DISTINCT relation::bigint) FROM pg_catalog.pg_locks WHERE locktype = 'relation'"
+        " AND pid = pg_catalog.pg_backend_pid() AND relation <> 'pg_catalog.pg_locks'::pg_catalog.regclass;"
+        f" DEALLOCATE {_NAME}",
+    )
+    return [int(one) for one in locked or ()]
+
+
+def _relations(conn: Connection, locked: list[int]) -> list[tuple[Relation, str]]:
+    """Name the tables and views among what was locked, each with its kind."""
+    found = rows(
+        conn,
+        "SELECT n.nspname, c.relname, c.relkind FROM pg_catalog.pg_class c"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE c.oid = ANY (ARRAY[{', '.join(map(str, locked))}]::oid[])"
+        " AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY 1, 2",
+    )
+    return [(Relation(str(schema), str(name)), str(kind)) for schema, name, kind in found]
 
 
 def _read(projection: Projection) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from migrator.database.connect import Connection
-from migrator.database.session import execute, value
+from migrator.database.session import execute, one, value
 from migrator.ledger.objects import CONTESTED, FORMER, MADE, TABLE, declared_key, target_key
 from migrator.model.names import literal
 from migrator.model.objects import Outcome
@@ -32,8 +32,8 @@ class Listing:
     bucket: str
     run: int
 
-    def add(self, conn: Connection, listed: str, key_types: Sequence[str]) -> int:
-        """Write down what a SELECT lists; gives how many objects that were.
+    def add(self, conn: Connection, listed: str, key_types: Sequence[str]) -> tuple[int, int]:
+        """Write down what a SELECT lists; gives how many objects that were, and how many of them are new.
 
         Its columns are `source_key`, `name`, `source_bucket`, `source_key_`, `target_bucket`, `target_key`, `or_keys`.
         An object that was looked for and is not there is written down under the next of its keys.
@@ -42,25 +42,27 @@ class Listing:
         looked_for = f"{_LOOKED_FOR} AND o.from_bucket = w.from_bucket AND NOT {self._moved_away('o')}"
         next_key = f"CASE WHEN {looked_for} THEN (w.from_key || w.or_keys)[{_PLACE} + 1] END"
         cleared = ", ".join(f"{name} = NULL" for name in (*_FOUND, *_MADE))
-        return int(
-            value(
-                conn,
-                f"WITH wanted AS MATERIALIZED ({self._wanted(listed)}),"
-                f" other AS MATERIALIZED (SELECT o AS old, w.from_bucket, coalesce({next_key}, w.from_key) AS from_key,"
-                f" w.to_bucket, w.to_key FROM wanted AS w JOIN {TABLE} AS o ON {self._is('o')} AND o.name = w.name"
-                f" AND o.source_key = w.source_key WHERE NOT {_same('o', 'w')} OR {next_key} IS NOT NULL"
-                f" OR {self._moved_away('o')} FOR UPDATE OF o),"
-                f" aside AS (INSERT INTO {FORMER} SELECT (old).* FROM other WHERE {_made('(old)')}),"
-                f" changed AS (UPDATE {TABLE} AS o SET id = DEFAULT, outcome = {CONTESTED}, {cleared},"
-                f" {', '.join(f'{name} = other.{name}' for name in _NAMES)} FROM other WHERE o.id = (other.old).id),"
-                f" added AS (INSERT INTO {TABLE}"
-                f" (change, backfill, name, source_key, {', '.join(_NAMES)}, outcome, run)"
-                f" SELECT {literal(self.change)}, {literal(self.backfill)}, w.name, w.source_key,"
-                f" {', '.join(f'w.{name}' for name in _NAMES)}, {CONTESTED}, {self.run} FROM wanted AS w"
-                f" ORDER BY {order}, w.name ON CONFLICT (change, backfill, name, source_key) DO NOTHING)"
-                " SELECT count(*) FROM wanted",
-            )
+        found = one(
+            conn,
+            f"WITH wanted AS MATERIALIZED ({self._wanted(listed)}),"
+            f" other AS MATERIALIZED (SELECT o AS old, w.from_bucket, coalesce({next_key}, w.from_key) AS from_key,"
+            f" w.to_bucket, w.to_key FROM wanted AS w JOIN {TABLE} AS o ON {self._is('o')} AND o.name = w.name"
+            f" AND o.source_key = w.source_key WHERE NOT {_same('o', 'w')} OR {next_key} IS NOT NULL"
+            f" OR {self._moved_away('o')} FOR UPDATE OF o),"
+            f" aside AS (INSERT INTO {FORMER} SELECT (old).* FROM other WHERE {_made('(old)')}),"
+            f" changed AS (UPDATE {TABLE} AS o SET id = DEFAULT, outcome = {CONTESTED}, {cleared},"
+            f" {', '.join(f'{name} = other.{name}' for name in _NAMES)} FROM other WHERE o.id = (other.old).id),"
+            f" added AS (INSERT INTO {TABLE}"
+            f" (change, backfill, name, source_key, {', '.join(_NAMES)}, outcome, run)"
+            f" SELECT {literal(self.change)}, {literal(self.backfill)}, w.name, w.source_key,"
+            f" {', '.join(f'w.{name}' for name in _NAMES)}, {CONTESTED}, {self.run} FROM wanted AS w"
+            f" WHERE NOT EXISTS (SELECT FROM {TABLE} AS o WHERE {self._is('o')} AND o.name = w.name"
+            f" AND o.source_key = w.source_key) ORDER BY {order}, w.name"
+            " ON CONFLICT (change, backfill, name, source_key) DO NOTHING RETURNING 1)"
+            " SELECT (SELECT count(*) FROM wanted), (SELECT count(*) FROM added)",
         )
+        assert found is not None  # it counts
+        return int(found[0]), int(found[1])
 
     def analyze(self, conn: Connection) -> None:
         """Refresh what the planner knows of a table that grows from nothing, before it looks up thousands in it."""

@@ -31,6 +31,7 @@ from migrator.model.verdict import Verdict
 
 EVERY: Final = 0.2  # seconds between two Events
 TRIAL: Final = "trial"  # of conditions, in the Step: where it may have left objects of its own
+LISTED: Final = "listed"  # of which state of the database the list is, in the Step
 NO_BUCKET: Final = frozenset({"M255", "M256", "M257", "M262"})  # none, elsewhere, shut, no name for one
 PATIENCE: Final = 0.5  # seconds between two looks whether others have finished theirs
 
@@ -77,7 +78,7 @@ class CopyObjects:
                 self._let_wait_no_more(run, conn)
                 return {}
             lister = self._ready(run, conn)
-            moved = self._move(run, conn, lister.go(conn))
+            moved = self._move(run, conn, self._list(run, conn, lister))
             for _ in range(max(len(one.or_else) for one in self.backfill.objects.values())):
                 if not moved.outcomes[Outcome.MISSING.value]:
                     break
@@ -141,6 +142,18 @@ class CopyObjects:
         """Let go of the rows that wait for a copy, and of all that wait for objects which nobody wants any more."""
         waiting = [f"{name}: {WAITING}" for name in sorted(self.names - self.unwanted)]
         quarantine.release(conn, backfill, [*waiting, *reasons(self.unwanted)])
+
+    def _list(self, run: Run, conn: Connection, lister: Lister) -> int:
+        """Write down what rows name now, unless the list is of this very state; gives how many objects that are."""
+        known, state = steps.one_of(conn, self.change.name, self.phase, self.name), lister.state(conn)
+        if known is not None and state is not None and state == known.undo.get(LISTED):
+            return lister.known(conn)
+        listed = lister.go(conn)
+        # What is written while we list, also by ourselves, is seen by the next apply.
+        settled = state if state == lister.state(conn) else None
+        with run.writing(conn):
+            steps.keep(conn, self.change.name, self.phase, self.name, {LISTED: settled})
+        return listed
 
     def _ready(self, run: Run, conn: Connection) -> Lister:
         """Record the definition, and let go of what is to be tried again; gives what lists the objects."""

@@ -16,6 +16,7 @@ import pytest
 from migrator.cli.render.report import report as screen
 from migrator.engine.objects import Store, claims
 from migrator.ledger import lease
+from migrator.ledger.listed import Listing
 from migrator.ledger.quarantine import Selection
 from migrator.ledger.run import Run
 from migrator.model.errors import WorldError
@@ -519,6 +520,69 @@ class TestDefinitions:
         pictures.apply()
         assert {1: "restored/-6.jpg", 3: "restored/6.jpg"} == pictures.rows()
         assert {"copied": 2} == pictures.outcomes()
+
+
+class TestListing:
+    """Rows are asked for their objects only where something was written that could change the answer."""
+
+    WRITTEN: ClassVar = {
+        "a row": "UPDATE old SET note = 'other' WHERE id = 1",
+        "a row that goes": "DELETE FROM old WHERE id = 3",
+        "a column with a default": "ALTER TABLE old ADD COLUMN more int DEFAULT 7",
+        "what is looked up through a view": "UPDATE words SET said = '' WHERE id = 2",
+        "the view": "CREATE OR REPLACE VIEW seen AS SELECT id, said FROM words WHERE id > 0",
+        "a function": "CREATE OR REPLACE FUNCTION told(text) RETURNS text IMMUTABLE RETURN coalesce($1, '')",
+        "the target": "UPDATE new SET note = 'mine' WHERE id = 1",
+        "a dismissal": "INSERT INTO migrator.quarantine (backfill, source_key, reason, source_row, status, definition,"
+        " run) SELECT 1, '{2}', 'picture: too large', '{}', 'dismissed', 1, max(id) FROM migrator.run",
+    }
+
+    @pytest.fixture
+    def listed(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Note each batch that is listed."""
+        heard: list[str] = []
+        add = Listing.add
+        monkeypatch.setattr(Listing, "add", lambda *given: (heard.append("once"), add(*given))[1])
+        return heard
+
+    def test_nothing_is_listed_again_until_something_is_written(self, pictures: Pictures, listed: list[str]) -> None:
+        """A list of the very state is good; whatever is written, the next apply lists anew and misses no row."""
+        execute(pictures.url, "CREATE TABLE words AS SELECT id, ''::text AS said FROM old")
+        execute(pictures.url, "CREATE VIEW seen AS SELECT * FROM words")
+        execute(pictures.url, "CREATE FUNCTION told(text) RETURNS text IMMUTABLE RETURN $1")
+        key = "told(key) || (SELECT s.said FROM seen AS s WHERE s.id = old.id)"
+        to = f"{pictures.place.prefix}restored/{{id}}{{ext}}"
+        switch = "only_if=param('copy_objects', bool, default=False)"
+        pictures.declare(objects=f"{{'picture': moved_object(sql({key!r}), to={to!r}, {switch})}}")
+        pictures.apply()
+        told = {}
+        for written, statement in {"nothing yet": "SELECT", **self.WRITTEN}.items():
+            execute(pictures.url, statement)
+            listed.clear()
+            pictures.copy()
+            told[written] = bool(listed)
+            pictures.copy()
+            listed.clear()
+            pictures.copy()
+            assert not listed, written
+        assert dict.fromkeys(["nothing yet", *self.WRITTEN], True) == told
+        assert [(["1"],)] == pictures.records("source_key"), "of a row that went, and one that was dismissed"
+        pictures.add(4, pictures.put(4))
+        execute(pictures.url, "INSERT INTO words VALUES (4, '')")
+        assert {"copied": 1} == pictures.copy()
+        pictures.declare(to="moved/{id}{ext}")
+        assert {"copied": 2} == pictures.copy(), "another definition"
+
+    def test_what_nobody_can_be_sure_of_is_listed_each_time(self, pictures: Pictures, listed: list[str]) -> None:
+        """A function that may read whatever it likes: its answer of before says nothing."""
+        execute(pictures.url, "CREATE FUNCTION told(text) RETURNS text STABLE RETURN $1")
+        switch = "only_if=param('copy_objects', bool, default=False)"
+        to = f"{pictures.place.prefix}restored/{{id}}{{ext}}"
+        pictures.declare(objects=f"{{'picture': moved_object(sql('told(key)'), to={to!r}, {switch})}}")
+        for _ in range(4):
+            listed.clear()
+            pictures.copy()
+            assert listed
 
 
 class TestOtherKeys:

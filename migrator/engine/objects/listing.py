@@ -11,6 +11,7 @@ from migrator.database.failures import SqlError
 from migrator.engine import isolate
 from migrator.engine.blame import Blame
 from migrator.engine.ranges import Key
+from migrator.engine.reads import versions
 from migrator.engine.statements import Writing
 from migrator.ledger.listed import Listing
 from migrator.ledger.run import Run
@@ -31,16 +32,30 @@ class Lister:
     select: Select
     unwanted: Collection[str] = ()
 
+    def state(self, conn: Connection) -> str | None:
+        """Say of what state of the database the list is: as long as it is that, there is nothing to be listed.
+
+        None where that cannot be said.
+        """
+        projection, select = self.writing.projection, self._sql(None, None, ())
+        seen = versions(conn, projection, select, self.run.database.search_path)
+        return seen and f"{seen} {self.listing.bucket} {sorted(self.unwanted)}"
+
+    def known(self, conn: Connection) -> int:
+        """Count what is listed."""
+        with self.run.writing(conn):
+            return self.listing.count(conn, self.unwanted)
+
     def go(self, conn: Connection) -> int:
         """List the objects of all rows; gives how many there are. A row for which the definition raises has none."""
         raising: list[Blame] = []
-        listed, analyzed, position = 0, 0, None
+        listed, new, analyzed, position = 0, 0, 0, None
         while True:
-            number, position, found = self._batch(conn, position)
-            listed += number
+            (number, written), position, found = self._batch(conn, position)
+            listed, new = listed + number, new + written
             raising += found
-            if listed >= max(2 * analyzed, ANALYZE_FROM):
-                analyzed = listed
+            if new >= max(2 * analyzed, ANALYZE_FROM):
+                analyzed = new
                 with self.run.writing(conn):
                     self.listing.analyze(conn)
             if position is None:
@@ -54,8 +69,8 @@ class Lister:
                 self.listing.analyze(conn)
         return listed
 
-    def _batch(self, conn: Connection, lo: Key | None) -> tuple[int, Key | None, Sequence[Blame]]:
-        """List the next rows; gives how many objects they have, where the next batch begins, and who raises."""
+    def _batch(self, conn: Connection, lo: Key | None) -> tuple[tuple[int, int], Key | None, Sequence[Blame]]:
+        """List the next rows; gives how many objects they have, and new ones, where the next begins, and who raises."""
         keyset = self.writing.keyset
         types = [name for _, name in keyset.columns]
         raising: Sequence[Blame] = ()
