@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Self
 
 from migrator.engine.objects import Pool
 from migrator.model.objects import CopySettings, Outcome
+from tests.support.forks import Forks
 from tests.support.objects import Objects, Place
 
-ROOT = Path(__file__).resolve().parents[2]
-
-# A process that forks another one for each line of numbers, which copies old/N to new/N, tells of each, and is killed
-# when it has told of as many as the line begins with, while others are under way.
+# Copies old/N to new/N for each of the numbers, tells of each, and is killed when it has told of as many as the line
+# begins with, while others are under way.
 LAUNCHER = """
-import os, signal, sys
+import signal
 from datetime import datetime
 from migrator.engine.objects import Pool, Store
 from migrator.model.objects import CopySettings, CopyTask, ObjectName, Storage
@@ -34,58 +28,31 @@ def task(number):
     source, target = (ObjectName(bucket, f"{side}/{number}") for side in ("old", "new"))
     return CopyTask(source=source, target=target, since=datetime.fromisoformat(since), reference=number)
 
-def tell(word, number):
-    os.write(1, f"{word} {number}\\n".encode())  # at once, or not at all
-
 def copy(most, *numbers):
     for told, one in enumerate(Pool(store, CopySettings(workers=8)).copy(map(task, numbers)), 1):
         tell("copied", one.task.reference)
-        if told == most:
+        if told == int(most):
             os.kill(os.getpid(), signal.SIGKILL)
 
-for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        copy(*map(int, line.split()))
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    tell("ended", os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0)
+forking(copy)
 """
 
 
-class Copies:
+class Copies(Forks):
     """Processes that copy in turn, and are killed."""
 
     def __init__(self, objects: Objects, bucket: str, since: datetime) -> None:
         """Start what starts them."""
-        command = [sys.executable, "-c", LAUNCHER, objects.endpoint, bucket, since.isoformat()]
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT)
-
-    def __enter__(self) -> Self:
-        """Hand it over."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Leave nothing behind."""
-        self._process.kill()
-        self._process.__exit__(*error)
+        super().__init__(LAUNCHER, objects.endpoint, bucket, since.isoformat())
 
     def killed(self, numbers: Iterable[int], *, after: int) -> set[int]:
         """Copy until so many are told of and SIGKILL comes, others under way; give those that were told."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(" ".join(map(str, (after, *numbers))) + "\n")
-        self._process.stdin.flush()
+        self.ask(after, *numbers)
         told = set()
-        while (said := self._said())[0] == "copied":
-            told.add(said[1])
-        assert ("ended", signal.SIGKILL) == said, "it was not killed"
+        while (answer := self.answer())[0] == "copied":
+            told.add(int(answer[1]))
+        assert "killed" == answer[0], "it was not killed"
         return told
-
-    def _said(self) -> tuple[str, int]:
-        assert self._process.stdout is not None
-        word, number = self._process.stdout.readline().split()
-        return word, int(number)
 
 
 def killed_copies(objects: Objects, chance: random.Random, *, count: int, kills: int) -> None:

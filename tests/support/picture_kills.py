@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 from pathlib import Path
-from typing import Self
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.forks import Forks
 
-# A process that forks another one for each line `verb point`, which applies or rolls back and is killed at that point;
-# at no point where it is 0, and then it tells how many there were.
+# For each line `verb point` applies or rolls back and is killed at that point; at no point where it is 0, and then it
+# tells how many there were.
 LAUNCHER = """
-import itertools, os, signal, sys, threading
+import itertools, signal, threading
 
 import boto3, psycopg
 from migrator.engine.objects import Store, claims
@@ -39,7 +35,8 @@ def pass_by(at):
         if next(passed) == at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-def work(verb, at):
+def work(verb, point):
+    at = int(point)
     psycopg.Connection.execute = watched(psycopg.Connection.execute, at)
     Store.call = watched(Store.call, at)
     desk = open_desk("moving", config=path, url=url, params=params)
@@ -47,51 +44,21 @@ def work(verb, at):
         use_cases.apply(desk, listen=lambda event: None)
     else:
         undoing.rollback(desk, listen=lambda event: None)
+    return next(passed) - 1
 
-for line in sys.stdin:
-    verb, at = line.split()
-    child = os.fork()
-    if not child:
-        try:
-            work(verb, int(at))
-        except BaseException as error:
-            print("failed", repr(error).replace(chr(10), " "), flush=True)
-            os._exit(1)
-        print("ended", next(passed) - 1, flush=True)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        print("killed", os.WTERMSIG(status), flush=True)
+forking(work)
 """
 
 
-class Runs:
+class Runs(Forks):
     """Runs of one change, each in a process of its own."""
 
     def __init__(self, path: Path, url: str, **params: str) -> None:
         """Start what starts them."""
-        command = [sys.executable, "-c", LAUNCHER, str(path), url, *(f"{name}={one}" for name, one in params.items())]
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT)
-
-    def __enter__(self) -> Self:
-        """Hand it over."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Leave nothing behind."""
-        self._process.kill()
-        self._process.__exit__(*error)
+        super().__init__(LAUNCHER, str(path), url, *(f"{name}={one}" for name, one in params.items()))
 
     def run(self, verb: str, *, at: int = 0) -> int | None:
         """Apply or roll back, killed at a point; gives how many points there were where it was not."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{verb} {at}\n")
-        self._process.stdin.flush()
-        word, _, said = self._process.stdout.readline().strip().partition(" ")
-        assert word in {"killed", "ended"}, said
-        if word == "killed":
-            assert int(said) == signal.SIGKILL
-            return None
-        return int(said)
+        self.ask(verb, at)
+        word, said = self.answer()
+        return None if word == "killed" else int(said)
