@@ -117,6 +117,23 @@ def holder(conn: Connection, change: str) -> tuple[str, str] | None:
     return (str(found[0]), str(found[1])) if found else None
 
 
+def running(conn: Connection, change: str) -> tuple[str, Lease] | None:
+    """Name the verb that runs a change, with the lease it holds; None where nobody does."""
+    asked = (
+        "SELECT l.verb, l.fence, (SELECT max(r.id) FROM migrator.run AS r WHERE r.change = l.change"
+        " AND r.fence = l.fence) FROM migrator.lease AS l WHERE l.change = %s AND l.held"
+    )
+    there = value(conn, "SELECT pg_catalog.to_regclass('migrator.lease') IS NOT NULL")
+    found = one(conn, asked, (change,)) if there else None
+    return None if found is None else (str(found[0]), Lease(change=change, fence=int(found[1]), run=int(found[2])))
+
+
+def is_held(conn: Connection, lease: Lease) -> bool:
+    """Tell whether a lease is still that of its run."""
+    asked = "SELECT held AND fence = %s FROM migrator.lease WHERE change = %s"
+    return value(conn, asked, (lease.fence, lease.change)) is True
+
+
 def _acquire(conn: Connection, change: str, verb: str, waiting: Callable[[str], None]) -> Lease:
     with transaction(conn):
         execute(conn, "INSERT INTO migrator.lease (change) VALUES (%s) ON CONFLICT (change) DO NOTHING", (change,))

@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from migrator.database.connect import Connection
-from migrator.database.session import execute, one, rows, value
+from migrator.database.session import execute, rows, value
 from migrator.model.moved_objects import PLACE
-from migrator.model.names import key_text, literal
+from migrator.model.names import literal
 from migrator.model.objects import Copied, ObjectName, Outcome, StoredObject
 
 TABLE: Final = "migrator.object"
@@ -28,7 +28,7 @@ GOOD: Final = ", ".join(literal(one.value) for one in Outcome if one.good)
 MADE: Final = f"coalesce(outcome = {literal(Outcome.COPIED.value)}, since IS NOT NULL)"
 LONGEST: Final = 1_100  # bytes of a declared key that an index holds; a longer one can be no key
 _EXT: Final = literal(PLACE)
-_RECORD: Final = (
+RECORD: Final = (
     "id, from_bucket, from_key, to_bucket, to_key, source_bucket, target_bucket, extension, size, etag, content_type,"
     " since, outcome, made_etag, made_version, made_size, at"
 )
@@ -96,10 +96,10 @@ class Noted:
 
 def claimable(conn: Connection, change: str, backfill: str, after: int, limit: int) -> list[Record]:
     """Lock the next records that wait for an outcome and that nobody else has, by their ids."""
-    return _records(
+    return records(
         rows(
             conn,
-            f"SELECT {_RECORD} FROM {TABLE} WHERE change = %s AND backfill = %s AND outcome IS NULL AND kind = 'copy'"
+            f"SELECT {RECORD} FROM {TABLE} WHERE change = %s AND backfill = %s AND outcome IS NULL AND kind = 'copy'"
             f" AND id > %s ORDER BY id LIMIT {limit} FOR UPDATE SKIP LOCKED",
             (change, backfill, after),
         )
@@ -110,10 +110,10 @@ def claimed(conn: Connection, ids: Sequence[int]) -> list[Record]:
     """Lock those of the records which still wait and which nobody else has."""
     found = rows(
         conn,
-        f"SELECT {_RECORD} FROM {TABLE} WHERE id = ANY (%s) AND outcome IS NULL ORDER BY id FOR UPDATE SKIP LOCKED",
+        f"SELECT {RECORD} FROM {TABLE} WHERE id = ANY (%s) AND outcome IS NULL ORDER BY id FOR UPDATE SKIP LOCKED",
         (list(ids),),
     )
-    return _records(found)
+    return records(found)
 
 
 def note_looks(conn: Connection, run: int, found: Iterable[Noted]) -> tuple[Counter[str], datetime | None]:
@@ -207,6 +207,14 @@ def outcomes(conn: Connection, change: str) -> dict[str | None, tuple[int, int]]
     return {outcome: (int(number), int(size)) for outcome, number, size in found}
 
 
+def count_good(conn: Connection, change: str) -> int:
+    """Count what is known to be at its target."""
+    if not is_kept(conn):
+        return 0
+    asked = f"SELECT count(*) FROM {TABLE} WHERE change = %s AND outcome IN ({GOOD})"
+    return int(value(conn, asked, (change,)))
+
+
 def buckets(conn: Connection, change: str, backfill: str) -> tuple[set[str], set[str]]:
     """Name the buckets that waiting records are read from, and those they are written to, as declared."""
     found = rows(
@@ -263,67 +271,6 @@ def is_kept(conn: Connection) -> bool:
     return value(conn, f"SELECT pg_catalog.to_regclass('{TABLE}') IS NOT NULL") is True
 
 
-def backfills_with(conn: Connection, change: str) -> tuple[str, ...]:
-    """Name the backfills of a change whose objects the Ledger knows."""
-    if not is_kept(conn):
-        return ()
-    asked = f"SELECT backfill FROM {TABLE} WHERE change = %s UNION SELECT backfill FROM {FORMER} WHERE change = %s"
-    return tuple(str(name) for (name,) in rows(conn, asked, (change, change)))
-
-
-def made_by(conn: Connection, table: str, change: str, backfill: str, after: int, limit: int) -> list[Record]:
-    """Lock the next records of a table, by their ids, at whose target something of ours stands, or may."""
-    return _records(
-        rows(
-            conn,
-            f"SELECT {_RECORD} FROM {table} WHERE change = %s AND backfill = %s AND {MADE} AND id > %s"
-            f" ORDER BY id LIMIT {limit} FOR UPDATE",
-            (change, backfill, after),
-        )
-    )
-
-
-def count_made(conn: Connection, change: str, backfill: str) -> tuple[int, int]:
-    """Count the objects that copies of a backfill made, or may have made, and their bytes."""
-    both = " UNION ALL ".join(
-        f"SELECT size FROM {table} WHERE change = %(change)s AND backfill = %(backfill)s AND {MADE}"
-        for table in (TABLE, FORMER)
-    )
-    asked = f"SELECT count(*), coalesce(sum(size), 0)::bigint FROM ({both}) AS made"
-    found = one(conn, asked, {"change": change, "backfill": backfill})
-    assert found is not None  # an aggregate
-    return int(found[0]), int(found[1])
-
-
-def hand_over(conn: Connection, change: str, backfill: str, provenance: str, keys: Sequence[str]) -> list[ObjectName]:
-    """Forget the objects of rows whose provenance is still there, by its key columns; names those that we made."""
-    if not is_kept(conn):
-        return []
-    key = f"ARRAY[{', '.join(key_text(f'kept.{name}') for name in keys)}]"
-    made: dict[ObjectName, None] = {}
-    for table in (TABLE, FORMER):
-        found = rows(
-            conn,
-            f"DELETE FROM {table} AS o USING {provenance} AS kept WHERE o.change = %s AND o.backfill = %s"
-            f" AND o.source_key = {key} RETURNING {MADE.replace('outcome', 'o.outcome').replace('since', 'o.since')},"
-            f" o.target_bucket, replace(o.to_key, {_EXT}, o.extension)",
-            (change, backfill),
-        )
-        made |= {ObjectName(bucket, name): None for was_made, bucket, name in found if was_made}
-    return list(made)
-
-
-def forget(conn: Connection, table: str, ids: Iterable[int]) -> None:
-    """Forget records: nothing of ours is left of them."""
-    execute(conn, f"DELETE FROM {table} WHERE id = ANY (%s)", (list(ids),))
-
-
-def forget_unmade(conn: Connection, change: str, backfill: str) -> None:
-    """Forget the records of a backfill at whose target nothing of ours can stand."""
-    for table in (TABLE, FORMER):
-        execute(conn, f"DELETE FROM {table} WHERE change = %s AND backfill = %s AND NOT {MADE}", (change, backfill))
-
-
 def declared_key(alias: str) -> str:
     """Write the declared target key as the indexes hold it."""
     return f"(CASE WHEN octet_length({alias}.to_key) <= {LONGEST} THEN {alias}.to_key END)"
@@ -335,8 +282,9 @@ def target_key(alias: str) -> str:
     return f"(CASE WHEN octet_length({alias}.to_key) <= {LONGEST} THEN {became} END)"
 
 
-def _records(found: Sequence[Sequence[object]]) -> list[Record]:
-    names = _RECORD.split(", ")
+def records(found: Sequence[Sequence[object]]) -> list[Record]:
+    """Read records, as RECORD selects them."""
+    names = RECORD.split(", ")
     return [Record(**dict(zip(names, row, strict=True))) for row in found]  # type: ignore[arg-type]  # as selected
 
 

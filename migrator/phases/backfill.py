@@ -25,7 +25,7 @@ from migrator.engine.prepare import Prepared, prepare, record_definition
 from migrator.engine.smoke import smoke
 from migrator.engine.statements import Writing
 from migrator.engine.undo import Undo, Written
-from migrator.ledger import backfills, objects, parameters, provenance, steps
+from migrator.ledger import backfills, copies, parameters, provenance, steps
 from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
@@ -278,7 +278,7 @@ class CopyRows:
     def _leave_objects(self, run: Run, conn: Connection, written: Written) -> None:
         """Leave the objects of rows that stay with the application: they are its own from now on."""
         keys = [f"s{number}" for number in range(1, len(written.keys) + 1)]
-        left = objects.hand_over(conn, self.change.name, self.name, written.recorded.provenance, keys)
+        left = copies.hand_over(conn, self.change.name, self.name, written.recorded.provenance, keys)
         if left:
             more = "" if len(left) <= NAMED else f" and {len(left) - NAMED:,} more"
             what = f"{len(left):,} object{'' if len(left) == 1 else 's'} of rows of {self.backfill.target}"

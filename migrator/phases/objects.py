@@ -18,7 +18,7 @@ from migrator.engine.objects.moving import Moved, Moving
 from migrator.engine.objects.taking_back import TakenBack, TakingBack
 from migrator.engine.prepare import record_definition
 from migrator.engine.statements import Writing
-from migrator.ledger import backfills, objects, quarantine, steps
+from migrator.ledger import backfills, copies, objects, quarantine, steps
 from migrator.ledger.listed import Listing
 from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
@@ -113,8 +113,8 @@ class CopyObjects:
         name = self.backfill.name
         with explained(f"undoing {self.title}", run.database.connect), run.database.connect() as conn:
             with run.writing(conn):
-                objects.forget_unmade(conn, self.change.name, name)
-                total, _ = objects.count_made(conn, self.change.name, name)
+                copies.forget_unmade(conn, self.change.name, name)
+                total, _ = copies.count_made(conn, self.change.name, name)
             taken = self._take_back(run, conn, total) if total or self._trial(conn) else TakenBack()
             self._tell_left(run, taken)
             with run.writing(conn):

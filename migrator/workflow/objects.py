@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import IO, Any, Final
 
 from migrator.database.connect import Connection
-from migrator.database.session import one, value
 from migrator.engine.objects import Pool, Store
 from migrator.engine.objects.checking import Checking
-from migrator.engine.objects.foretelling import TO_COPY, Foretold, Listed, foretell
-from migrator.engine.prepare import Prepared
+from migrator.engine.objects.foretelling import foretell
+from migrator.engine.objects.planning import Planned, list_named, listed_in
 from migrator.engine.ranges import Key
 from migrator.engine.statements import Writing
-from migrator.ledger import objects
+from migrator.ledger import events, lease, objects
 from migrator.ledger.lease import Lease
 from migrator.ledger.run import Listen, Run
 from migrator.model.backfill import Backfill
-from migrator.model.checked_objects import Astray, CheckedObjects, PlannedObjects
+from migrator.model.checked_objects import CheckedObjects, PlannedObjects
 from migrator.model.errors import RefusedError, UsageError
 from migrator.model.moved_objects import Document, MovedObject, is_wanted
-from migrator.model.objects import ObjectName, Outcome
 from migrator.model.step import Event, Phase, Report, State, StepReport
 from migrator.phases.objects import CopyObjects
 from migrator.workflow.change_steps import declared_for, object_copy, prepared_for
@@ -54,8 +51,9 @@ def plan(desk: Desk, *, look: bool = True, show: int = 20, listen: Listen) -> tu
             prepared = prepared_for(conn, desk, facts, declared, only=backfills)
         for each in prepared:
             with tempfile.TemporaryFile("w+", encoding="utf-8") as aside:
+                plans = _planned(desk, each.projection.backfill, show)
                 with reading(conn, desk):
-                    plans = _listed(conn, desk, each, aside, show)
+                    list_named(conn, each, desk.project.storage().bucket or "", plans, aside)
                 if look and any(one.objects for one in plans.values()):
                     _look(desk, each.projection.backfill, plans, aside, listen)
             found += [one.told() for one in plans.values()]
@@ -91,7 +89,7 @@ def join(desk: Desk, *, listen: Listen) -> Report:
         done: dict[str, Counter[str]] = {}
         seconds: dict[str, float] = {}
         try:
-            while not all(_is_done(conn, held, step) for step in steps) and _is_held(conn, held):
+            while not all(events.is_done(conn, held.run, step.name) for step in steps) and lease.is_held(conn, held):
                 for step in steps:
                     begun = time.monotonic()
                     counted = step.join(run)
@@ -114,7 +112,7 @@ def verify(desk: Desk, *, show: int = 20, listen: Listen) -> tuple[CheckedObject
     backfill = next((one for one in desk.change.backfills if one.moving), None) or moving(desk)[0]
     title = f"objects of {desk.change.name}"
     with desk.explained(f"looking at the {title}"), desk.database.connect() as conn:
-        total = _good(conn, desk)
+        total = objects.count_good(conn, desk.change.name)
         with Store.open(desk.project.storage()) as store:
             settings = object_copy(desk, backfill).settings
 
@@ -170,49 +168,9 @@ def _of_objects(event: Event, size: int) -> Event:
     return replace(event, unit="object", bytes=size)
 
 
-@dataclass(slots=True, kw_only=True)
-class _Planned:
-    """What is known so far of the objects of one name."""
-
-    backfill: str
-    name: str
-    sentence: str
-    unwanted: str | None
-    show: int
-    objects: int = 0
-    copied: int = 0
-    foretold: Counter[str] = field(default_factory=Counter)
-    bytes: Counter[str] = field(default_factory=Counter)
-    examples: list[Astray] = field(default_factory=list)
-
-    def add(self, one: Foretold) -> None:
-        """Count one more."""
-        self.foretold[one.word] += 1
-        self.bytes[one.word] += one.size
-        if one.word not in {TO_COPY, Outcome.THERE.value} and len(self.examples) < self.show:
-            listed = one.listed
-            self.examples.append(Astray(row=listed.row, object=str(listed.source), why=one.word, detail=one.detail))
-
-    def told(self) -> PlannedObjects:
-        """Give what is known in the end."""
-        return PlannedObjects(
-            backfill=self.backfill,
-            name=self.name,
-            sentence=self.sentence,
-            unwanted=self.unwanted,
-            objects=self.objects,
-            copied=self.copied,
-            foretold=dict(self.foretold.most_common()),
-            bytes={word: self.bytes[word] for word, _ in self.foretold.most_common()},
-            examples=tuple(self.examples),
-        )
-
-
-def _listed(conn: Connection, desk: Desk, prepared: Prepared, aside: IO[str], show: int) -> dict[str, _Planned]:
-    """List what rows name into a file, and count what is copied already."""
-    backfill, default = prepared.projection.backfill, desk.project.storage().bucket or ""
-    plans = {
-        name: _Planned(
+def _planned(desk: Desk, backfill: Backfill, show: int) -> dict[str, Planned]:
+    return {
+        name: Planned(
             backfill=backfill.name,
             name=name,
             sentence=declared.sentence,
@@ -221,60 +179,12 @@ def _listed(conn: Connection, desk: Desk, prepared: Prepared, aside: IO[str], sh
         )
         for name, declared in backfill.objects.items()
     }
-    for row, name, bucket, key, to_bucket, to_key, others, place, outcome in _rows(conn, desk, prepared):
-        plans[name].objects += 1
-        if outcome is not None and outcome != Outcome.CONTESTED.value:
-            good = Outcome(outcome).good
-            plans[name].copied += good
-            if good:
-                continue
-        source, target = ObjectName(bucket or default, key), ObjectName(to_bucket or default, to_key)
-        listed = Listed(name=name, row=tuple(row), source=source, target=target)
-        if place > 1:
-            plans[name].add(Foretold(listed=listed, word=Outcome.CONTESTED.value, detail=f"{to_bucket}/{to_key}"))
-            continue
-        said = [name, list(row), source.bucket, source.key, target.bucket, target.key, others]
-        aside.write(json.dumps(said) + "\n")
-    aside.seek(0)
-    return plans
 
 
-def _rows(conn: Connection, desk: Desk, prepared: Prepared) -> Iterator[Sequence[Any]]:
-    """Read what the Projection lists, with what the Ledger knows of it, a part at a time."""
-    known = "SELECT NULL::text AS outcome WHERE false"
-    if objects.is_kept(conn):
-        known = (
-            f"SELECT outcome FROM {objects.TABLE} AS k WHERE k.change = %(change)s AND k.backfill = %(backfill)s"
-            " AND k.name = o.name AND k.source_key = o.source_key"
-            " AND (k.from_bucket, k.to_bucket, k.to_key) = (o.source_bucket, o.target_bucket, o.target_key)"
-            " AND k.from_key = ANY (o.source_key_ || o.or_keys)"
-        )
-    place = "row_number() OVER (PARTITION BY o.target_bucket, o.target_key ORDER BY o.source_key)"
-    ran = prepared.recorded is not None
-    listed = (prepared.writing().objects(None, None) if ran else prepared.projection.objects()).replace("%", "%%")
-    asked = (
-        "SELECT o.source_key, o.name, o.source_bucket, o.source_key_, o.target_bucket, o.target_key,"
-        f" coalesce(o.or_keys, '{{}}'), {place}, k.outcome FROM ({listed}) AS o"
-        f" LEFT JOIN LATERAL ({known}) AS k ON true"
-    )
-    with conn.cursor(name="migrator_objects") as cursor:
-        cursor.itersize = 2_000
-        given = {"change": desk.change.name, "backfill": prepared.projection.backfill.name}
-        cursor.execute(asked.encode(), given)
-        yield from cursor
-
-
-def _look(desk: Desk, backfill: Backfill, plans: dict[str, _Planned], aside: IO[str], listen: Listen) -> None:
+def _look(desk: Desk, backfill: Backfill, plans: Mapping[str, Planned], aside: IO[str], listen: Listen) -> None:
     """Look at what is not copied yet."""
     step = object_copy(desk, backfill)
     total, count, size = sum(one.objects - one.copied for one in plans.values()), 0, 0
-
-    def listed() -> Iterator[Listed]:
-        for line in aside:
-            name, row, bucket, key, to_bucket, to_key, others = json.loads(line)
-            source, target = ObjectName(bucket, key), ObjectName(to_bucket, to_key)
-            or_else = tuple(ObjectName(bucket, other) for other in others)
-            yield Listed(name=name, row=tuple(row), source=source, target=target, or_else=or_else)
 
     def tell(kind: Any) -> None:
         event = Event(kind=kind, phase=step.phase, name=step.name, title=step.title, rows=count, total=total)
@@ -283,7 +193,7 @@ def _look(desk: Desk, backfill: Backfill, plans: dict[str, _Planned], aside: IO[
     tell("step")
     settings = step.settings
     with Store.open(desk.project.storage(), workers=settings.workers) as store:
-        for foretold in foretell(Pool(store, settings), listed(), settings):
+        for foretold in foretell(Pool(store, settings), listed_in(aside), settings):
             plans[foretold.listed.name].add(foretold)
             count, size = count + 1, size + foretold.size
             if not count % 500:
@@ -325,33 +235,15 @@ def _refuse_uncopyable(desk: Desk, facts: Facts) -> None:
 def _joined(conn: Connection, desk: Desk) -> Lease:
     """Find the run that copies objects now."""
     name = desk.change.name
-    there = value(conn, "SELECT pg_catalog.to_regclass('migrator.lease') IS NOT NULL")
-    asked = (
-        "SELECT l.fence, l.verb, (SELECT max(r.id) FROM migrator.run AS r WHERE r.change = l.change"
-        " AND r.fence = l.fence) FROM migrator.lease AS l WHERE l.change = %s AND l.held"
-    )
-    found = one(conn, asked, (name,)) if there else None
-    if found is None or found[1] not in COPYING:
-        doing = "nobody runs it" if found is None else f"it is being run by: {found[1]}"
+    verb, held = lease.running(conn, name) or (None, None)
+    if held is None or verb not in COPYING:
+        doing = "nobody runs it" if held is None else f"it is being run by: {verb}"
         raise RefusedError(
             "M295",
             f"There is no copy of the objects of {name} to be joined: {doing}.",
             f"Begin one: migrator objects copy {name}",
         )
-    return Lease(change=name, fence=int(found[0]), run=int(found[2]))
-
-
-def _is_held(conn: Connection, held: Lease) -> bool:
-    asked = "SELECT held AND fence = %s FROM migrator.lease WHERE change = %s"
-    return value(conn, asked, (held.fence, held.change)) is True
-
-
-def _is_done(conn: Connection, held: Lease, step: CopyObjects) -> bool:
-    """Say whether the run that was joined has ended a Step."""
-    asked = (
-        "SELECT EXISTS (SELECT FROM migrator.event WHERE run = %s AND kind = 'step done' AND detail ->> 'name' = %s)"
-    )
-    return value(conn, asked, (held.run, step.name)) is True
+    return held
 
 
 def _report(step: CopyObjects, done: Counter[str], seconds: float) -> StepReport:
@@ -364,10 +256,3 @@ def _report(step: CopyObjects, done: Counter[str], seconds: float) -> StepReport
         detail=detail,
         seconds=seconds,
     )
-
-
-def _good(conn: Connection, desk: Desk) -> int:
-    if not objects.is_kept(conn):
-        return 0
-    asked = f"SELECT count(*) FROM {objects.TABLE} WHERE change = %s AND outcome IN ({objects.GOOD})"
-    return int(value(conn, asked, (desk.change.name,)))

@@ -10,7 +10,7 @@ from migrator.database.connect import Connection
 from migrator.database.session import rows, value
 from migrator.engine.letting_go import not_ours
 from migrator.engine.prepare import target_relation
-from migrator.ledger import cohorts, consumers, objects, parameters, steps
+from migrator.ledger import cohorts, consumers, copies, parameters, steps
 from migrator.ledger.run import Listen, Run
 from migrator.model.errors import UsageError
 from migrator.model.names import Relation
@@ -50,7 +50,7 @@ def objects_made(desk: Desk, *, to: Phase | None = None) -> tuple[int, int]:
         return 0, 0
     with desk.explained("counting objects"), desk.database.connect() as conn, reading(conn, desk):
         found = [
-            objects.count_made(conn, desk.change.name, one) for one in objects.backfills_with(conn, desk.change.name)
+            copies.count_made(conn, desk.change.name, one) for one in copies.backfills_with(conn, desk.change.name)
         ]
     return sum(number for number, _ in found), sum(size for _, size in found)
 
@@ -142,7 +142,7 @@ def _uncopy(desk: Desk, run: Run, facts: Facts, accepted: Accepted, found: Seque
     """Undo the copies, the last one first; `found` is what may be lost of tables that are dropped afterwards."""
     done, gone, path = [], Counter[Relation](), desk.database.search_path
     with run.database.connect() as conn:
-        named = objects.backfills_with(conn, desk.change.name)
+        named = copies.backfills_with(conn, desk.change.name)
     for backfill in reversed(desk.change.backfills):
         # The objects of rows that are gone, or were taken back before this run was interrupted, go after them.
         theirs = [object_copy(desk, backfill)] if backfill.name in named else []
@@ -197,7 +197,7 @@ def _refuse_unknown(conn: Connection, desk: Desk) -> None:
         return
     known = {one.name for one in desk.change.backfills}
     recorded = rows(conn, "SELECT name FROM migrator.backfill WHERE change = %s", (desk.change.name,))
-    there = dict.fromkeys([*(str(name) for (name,) in recorded), *objects.backfills_with(conn, desk.change.name)])
+    there = dict.fromkeys([*(str(name) for (name,) in recorded), *copies.backfills_with(conn, desk.change.name)])
     gone = [name for name in there if name not in known]
     switches = {one.name: one.only_if.name for one in desk.change.left_out if one.only_if is not None}
     if off := [name for name in gone if name in switches]:

@@ -15,8 +15,8 @@ from migrator.engine.objects.parts import abort_left
 from migrator.engine.objects.pool import Pool
 from migrator.engine.objects.same import same, told
 from migrator.engine.objects.store import Store
-from migrator.ledger import objects
-from migrator.ledger.objects import Record
+from migrator.ledger import copies
+from migrator.ledger.objects import FORMER, TABLE, Record
 from migrator.ledger.run import Run
 from migrator.model.errors import MigratorError
 from migrator.model.objects import CopySettings, Outcome, Removal, Removed, StoredObject
@@ -59,7 +59,7 @@ class TakingBack:
         not older than that attempt. Raises M402 and M252 to M262, after all that was removed has been written down.
         """
         with self.run.database.connect() as conn:
-            for table in (objects.TABLE, objects.FORMER):
+            for table in (TABLE, FORMER):
                 after: int | None = 0
                 while after is not None:
                     after = self._batch(conn, table, after)
@@ -70,7 +70,7 @@ class TakingBack:
         failure: MigratorError | None = None
         over: list[int] = []  # records of which nothing of ours is left
         with self.run.writing(conn, endless=True):
-            records = objects.made_by(conn, table, self.run.change.name, self.backfill, after, SIZE)
+            records = copies.made_by(conn, table, self.run.change.name, self.backfill, after, SIZE)
             pool = Pool(self.store, self.settings)
             try:
                 ours = {one.id: one.made for one in records if one.outcome is not None}
@@ -78,7 +78,7 @@ class TakingBack:
                 self._remove(pool, ours, over)
             except MigratorError as error:
                 failure = error
-            objects.forget(conn, table, over)
+            copies.forget(conn, table, over)
         if failure is not None:
             raise failure
         return records[-1].id if records else None
