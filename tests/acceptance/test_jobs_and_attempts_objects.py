@@ -27,8 +27,9 @@ from migrator.demo.jobs_and_attempts.media import (
 )
 from migrator.demo.jobs_and_attempts.mix import FORMS, LIVE, MIX, PRESIGNED
 from migrator.model.errors import RefusedError
-from migrator.workflow import objects_meta, objects_orphans, use_cases
-from migrator.workflow.objects_orphans import Asked, Wanted
+from migrator.workflow import objects_deletion, objects_meta, objects_orphans, use_cases
+from migrator.workflow.objects_deletion import Wanted
+from migrator.workflow.objects_orphans import Asked
 from tests.support.guide_000 import run_migration, run_rollback
 from tests.support.media import copied_by_a_script, desk_with, filled, in_bucket, probed, settle, unanswered
 from tests.support.projects import back, execute, rows_of, silent, terms
@@ -217,7 +218,7 @@ def test_r_t13_objects_go_back_with_their_rows_and_those_of_the_application_stay
     assert "H187" in [one.id for one in told.hazards]
     wanted = Wanted(asked=Asked(older_than=timedelta(days=30)), typed=bucket, manifest=tmp_path / "gone.jsonl")
     with pytest.raises(RefusedError, match="M297") as refused:
-        objects_orphans.delete(desk, wanted, listen=silent)
+        objects_deletion.delete(desk, wanted, listen=silent)
     assert "--prefix restored/" in refused.value.cure
 
     # Somebody uploads a job's photo again, under the key that we have made.

@@ -1,12 +1,12 @@
 """`migrator objects`: what rows name in S3."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from migrator.cli import exits
+from migrator.cli import orphan_options as options
 from migrator.cli.options import ChangeName
 from migrator.cli.progress import listening
 from migrator.cli.run import Run
@@ -16,7 +16,7 @@ from migrator.model.errors import UsageError
 
 if TYPE_CHECKING:
     from migrator.workflow.desk import Desk
-    from migrator.workflow.objects_orphans import Wanted
+    from migrator.workflow.objects_deletion import Wanted
 
 app = application(
     name="objects", no_args_is_help=True, help="Plan, copy and verify the objects that rows name, and find orphans."
@@ -149,66 +149,14 @@ def orphans(
     run: Run,
     *,
     change: ChangeName = None,
-    bucket: Annotated[
-        str | None,
-        _option("--bucket", metavar="NAME", help="Look only into this bucket. Example: --bucket shop-media"),
-    ] = None,
-    prefix: Annotated[
-        list[str] | None,
-        _option(
-            "--prefix",
-            metavar="PREFIX",
-            help="Look at keys that begin so, instead of at those that the definitions make; may be given several"
-            " times. Example: --prefix restored/",
-        ),
-    ] = None,
-    named_by: Annotated[
-        list[str] | None,
-        _option(
-            "--named-by",
-            metavar="TABLE.COLUMN",
-            help="A further column whose values name objects, or a key that rows have, as TABLE=KEY; may be given"
-            " several times. Example: --named-by posts.picture_key --named-by 'jobs=processed/{id}{ext}'",
-        ),
-    ] = None,
-    older_than: Annotated[
-        str | None,
-        _option(
-            "--older-than",
-            metavar="AGE",
-            help="How long ago an orphan must have been written to be deleted, in h, d or w. Example: --older-than 30d",
-        ),
-    ] = None,
-    delete: Annotated[
-        bool,
-        _option(
-            "--delete",
-            help="Delete the objects without row. Example: --delete --older-than 30d --manifest gone.jsonl",
-        ),
-    ] = False,
-    manifest: Annotated[
-        Path | None,
-        _option(
-            "--manifest",
-            metavar="FILE",
-            help="The file that says what is deleted, written before anything is. Example: --manifest gone.jsonl",
-        ),
-    ] = None,
-    go_on: Annotated[
-        bool,
-        _option(
-            "--continue",
-            help="Go on with a deletion that was interrupted. Example: --delete --manifest gone.jsonl --continue",
-        ),
-    ] = False,
-    yes_delete_from: Annotated[
-        str | None,
-        _option(
-            "--yes-delete-from",
-            metavar="NAME",
-            help="The name of the bucket, where nobody is there to type it. Example: --yes-delete-from shop-media",
-        ),
-    ] = None,
+    bucket: options.Bucket = None,
+    prefix: options.Prefixes = None,
+    named_by: options.NamedBy = None,
+    older_than: options.OlderThan = None,
+    delete: options.Delete = False,
+    manifest: options.Manifest = None,
+    go_on: options.GoOn = False,
+    yes_delete_from: options.YesDeleteFrom = None,
     show: Show = 20,
 ) -> int:
     """Find objects without row, and rows without object, with their bytes; and delete the former.
@@ -217,12 +165,12 @@ def orphans(
     source row, target row or the ledger names is no orphan. Ends with 4 when a row is without its object.
     """
     from migrator.cli.render.objects import orphans as screen
-    from migrator.workflow import objects_orphans as work
+    from migrator.workflow import objects_deletion, objects_orphans
 
     if not delete and (manifest or go_on or yes_delete_from):
         what = "--manifest, --continue and --yes-delete-from are for --delete, which was not given."
         raise UsageError(exits.COMMAND_LINE, what, "Give --delete as well, or leave them out.")
-    asked = work.Asked(
+    asked = objects_orphans.Asked(
         bucket=bucket,
         prefixes=tuple(prefix or ()),
         named_by=tuple(named_by or ()),
@@ -234,10 +182,10 @@ def orphans(
         if manifest is None:
             what = "Where is to be written what is deleted? No manifest was named."
             raise UsageError("M291", what, "For example: --manifest gone.jsonl")
-        wanted = work.Wanted(asked=asked, typed=yes_delete_from or "", manifest=manifest, go_on=go_on)
+        wanted = objects_deletion.Wanted(asked=asked, typed=yes_delete_from or "", manifest=manifest, go_on=go_on)
         return _delete(run, desk, wanted)
     with listening(run) as listen:
-        found = work.orphans(desk, asked, listen=listen)
+        found = objects_orphans.orphans(desk, asked, listen=listen)
     run.show(found, screen)
     return exits.NOT_PROVEN if found.unmet.objects else exits.DONE
 
@@ -248,28 +196,28 @@ def _delete(run: Run, desk: "Desk", wanted: "Wanted") -> int:
 
     from migrator.cli.render.objects import deletion as screen
     from migrator.cli.render.objects import orphans as before
-    from migrator.workflow import objects_orphans as work
+    from migrator.workflow import objects_deletion, objects_orphans
 
-    bucket = work.refuse_unready(desk, wanted).bucket
+    bucket = objects_deletion.refuse_unready(desk, wanted).bucket
     if not wanted.typed:
         if not run.may_ask:
             what = f"Nobody is there to type the name of the bucket, {bucket}; nothing was deleted."
             raise UsageError("M290", what, f"Say it on the command line: --yes-delete-from {bucket}")
         with listening(run) as listen:
-            found = work.orphans(desk, wanted.asked, listen=listen)
+            found = objects_orphans.orphans(desk, wanted.asked, listen=listen)
         run.say(before(run.masker.value(found), width=run.width))
         if not found.deletable.objects:
             run.page(["Nothing is to be deleted."])
             return exits.DONE
         asked = f"Type the name of the bucket to delete {found.deletable.objects:,} objects from it"
         wanted = replace(wanted, typed=typer.prompt(asked, err=True))
-    work.refuse_typed(bucket, wanted.typed)
+    objects_deletion.refuse_typed(bucket, wanted.typed)
     run.stopped = (
         f"Stopped. What is deleted stands in {wanted.manifest}, if that was written. Go on with:"
         f" migrator objects orphans {desk.change.name} --delete --continue --manifest {wanted.manifest} …"
     )
     with listening(run) as listen:
-        found, done = work.delete(desk, wanted, listen=listen)
+        found, done = objects_deletion.delete(desk, wanted, listen=listen)
     run.stopped = ""
     if run.json:
         run.document({"orphans": found, "deletion": done})
