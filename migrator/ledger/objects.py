@@ -207,6 +207,15 @@ def outcomes(conn: Connection, change: str) -> dict[str | None, tuple[int, int]]
     return {outcome: (int(number), int(size)) for outcome, number, size in found}
 
 
+def any_missing(conn: Connection, change: str, backfill: str) -> bool:
+    """Tell whether there are objects that were looked for and are not there."""
+    asked = (
+        f"SELECT EXISTS (SELECT FROM {TABLE} WHERE change = %s AND backfill = %s AND kind = 'copy'"
+        " AND outcome = %s AND target_bucket IS NOT NULL)"
+    )
+    return value(conn, asked, (change, backfill, Outcome.MISSING.value)) is True
+
+
 def count_good(conn: Connection, change: str) -> int:
     """Count what is known to be at its target."""
     if not is_kept(conn):

@@ -77,13 +77,14 @@ class CopyObjects:
             if not self.is_wanted:
                 self._let_wait_no_more(run, conn)
                 return {}
-            lister = self._ready(run, conn)
-            moved = self._move(run, conn, self._list(run, conn, lister))
-            for _ in range(max(len(one.or_else) for one in self.backfill.objects.values())):
-                if not moved.outcomes[Outcome.MISSING.value]:
+            lister, name = self._ready(run, conn), (self.change.name, self.backfill.name)
+            listed, moved = self._list(run, conn, lister), Moved()
+            for left in reversed(range(1 + max(len(one.or_else) for one in self.backfill.objects.values()))):
+                if not objects.pending(conn, *name):
                     break
-                listed = lister.go(conn)  # what is missing, under the next of its keys
                 moved = moved.and_then(self._move(run, conn, listed))
+                if left and objects.any_missing(conn, *name):
+                    listed = lister.go(conn)  # under the next of their keys
             with run.writing(conn):
                 steps.finish(conn, run.lease, self.phase, self.name)
         return dict(sorted(moved.outcomes.items()))

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from migrator.cli import app
 from migrator.cli.render.report import report as screen
 from migrator.engine.objects import Store, claims
 from migrator.ledger import lease
@@ -22,6 +23,7 @@ from migrator.ledger.run import Run
 from migrator.model.errors import WorldError
 from migrator.model.objects import Storage
 from migrator.model.step import Phase, State
+from migrator.phases.objects import CopyObjects
 from migrator.workflow import objects as objects_work
 from migrator.workflow import objects_orphans, use_cases
 from migrator.workflow.housekeeping import quarantine_dismiss, quarantine_retry
@@ -457,7 +459,10 @@ class TestDefinitions:
         for number in (0, 1):
             if number:
                 gone.put(2)
-            quarantine_retry(gone.desk, Selection(change=gone.desk.change.name, status=None))
+            ((id,),) = rows_of(gone.url, "SELECT id FROM migrator.quarantine")
+            where = ["--config", str(gone.path), "--database-url", gone.url]
+            assert 0 == app.run(["quarantine", "retry", gone.desk.change.name, "--id", str(id), *where])
+            assert [] == rows_of(gone.url, "SELECT id FROM migrator.quarantine")
             report = gone.apply()
             assert report.proven is bool(number)
         assert NEW == gone.rows()
@@ -636,6 +641,20 @@ class TestOtherKeys:
         assert 0 == stores.heard["HeadObject"], "what was not there is looked for when somebody says so"
         several.back()
         assert before == several.place.all()
+
+    def test_it_goes_on_with_what_another_process_did_not_find(
+        self, several: Pictures, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever joined may have looked under the first key; it is looked under the others all the same."""
+        move = CopyObjects._move
+
+        def helped(step: CopyObjects, run: Run, conn: Any, listed: int, **more: Any) -> Any:
+            move(step, run, conn, listed, joining=True)
+            return move(step, run, conn, listed, **more)
+
+        monkeypatch.setattr(CopyObjects, "_move", helped)
+        several.apply()
+        assert {"copied": 5, "object missing": 1, "access denied": 1} == several.outcomes()
 
     def test_no_object_that_a_row_may_mean_is_an_orphan(self, several: Pictures) -> None:
         """None is one that has any of its keys; a row is without its object where there is none under any of them."""

@@ -1,5 +1,6 @@
 """`migrator quarantine`: rows that could not move."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -123,11 +124,13 @@ def retry(
     ids: Ids = None,
     all_: All = False,
 ) -> int:
-    """Take rows out of quarantine, so that the next apply tries them again."""
+    """Take rows out of quarantine, so that the next apply tries them again; by --id also one that was dismissed."""
     from migrator.workflow import housekeeping
 
     desk = run.desk(change)
     wanted = _selected(desk.change.name, backfill, reason, ids, everything=all_)
+    if ids:  # whoever names a row may mean one that was dismissed
+        wanted = replace(wanted, status=None)
     count = housekeeping.quarantine_retry(desk, wanted)
     _told(run, desk.change.name, count, "retried", "can be tried again")
     return exits.DONE

@@ -24,7 +24,7 @@ class Moved:
     def and_then(self, later: Moved) -> Moved:
         """Add what came of those of the missing that were looked for under another key."""
         again = Counter({Outcome.MISSING.value: sum(later.outcomes.values())})
-        return Moved(self.outcomes - again + later.outcomes, self.bytes + later.bytes)
+        return Moved((self.outcomes - again) + later.outcomes, self.bytes + later.bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
