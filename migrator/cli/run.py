@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from migrator.cli.exits import COMMAND_LINE
 from migrator.cli.render.words import NARROW, WIDTH
+from migrator.model import commands
+from migrator.model.cohorts import Asked, asked
 from migrator.model.errors import UsageError
 from migrator.report.masking import Masker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from migrator.project.project import Project
     from migrator.workflow.desk import Desk
@@ -60,6 +63,15 @@ class Run:
             argv=tuple(sys.argv[1:]),
         )
 
+    @property
+    def typed(self) -> commands.Typed:
+        """What commands that are printed must carry, so that they can be pasted."""
+        where = {"--config": self.config, "--database-url": self.database_url}
+        return commands.Typed(
+            shared=tuple(word for name, value in where.items() if value for word in (name, value)),
+            params=tuple(word for name, value in self.params.items() for word in ("--param", f"{name}={value}")),
+        )
+
     def project(self) -> Project:
         """Open the project, and learn which columns it marks secret."""
         from migrator.project.project import Project
@@ -74,7 +86,15 @@ class Run:
 
         desk = open_desk(change, config=self.config, url=self.database_url, params=self.params, flags=flags)
         self._hide_columns_of(desk.project)
+        commands.also(change=desk.change.name)
         return desk
+
+    def part(self, share: str | None, file: Path | None) -> Asked | None:
+        """Read which cohorts were asked for; None where none were. Raises what reading them raises."""
+        found = asked(share, file)
+        given = {"--cohort": share, "--cohort-file": file}
+        commands.also(part=tuple(word for name, value in given.items() if value for word in (name, str(value))))
+        return found
 
     def _hide_columns_of(self, project: Project) -> None:
         marked = {name for one in project.config.change.values() for name in one.secret_columns}

@@ -15,6 +15,7 @@ from migrator.cli import exits
 from migrator.cli.options import SHARED
 from migrator.cli.render.words import number
 from migrator.cli.run import Run
+from migrator.model import commands
 from migrator.model.errors import MigratorError
 
 Body = Callable[..., int]
@@ -58,7 +59,8 @@ def guarded(name: str, options: Mapping[str, Any], body: Callable[[Run], int]) -
     try:
         with exits.stoppable():
             run = Run.of(name, options)
-            return body(run)
+            with commands.typed(run.typed):
+                return body(run)
     except BrokenPipeError:
         return quiet_pipe()
     except (KeyboardInterrupt, typer.Abort):

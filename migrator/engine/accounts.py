@@ -24,7 +24,7 @@ from migrator.model.names import key_text, literal, quote, text_array
 MISFITS: Final = {
     "dropped": "the Projection has no row for it",
     "orphan": "it has provenance, but its source row is gone",
-    "ghost": "it is quarantined, but its source row is gone: migrator quarantine retry forgets it",
+    "ghost": "it is quarantined, but its source row is gone: `quarantine retry` forgets it",
     "both": "it is moved, and quarantined as well",
     "lost": "it was moved, but the target row is gone",
     "unskipped": "it would not be moved now, yet it was",

@@ -25,6 +25,7 @@ from migrator.engine.statements import Writing
 from migrator.engine.work import Line, Work
 from migrator.ledger import backfills, lease, quarantine
 from migrator.ledger.backfills import Range
+from migrator.model.commands import command
 from migrator.model.errors import RefusedError
 
 CAREFUL_FOR = 8  # batches after one that failed by a row
@@ -215,10 +216,11 @@ class Batches:
             return
         held = quarantine.open_count(line.conn, self._id)
         if held > limit:
+            see = command("quarantine list", self.work.lease.change)
             raise RefusedError(
                 "M404",
                 f"{self.writing.projection.backfill.name}: {held:,} rows wait in quarantine, the limit is {limit:,}.",
-                "Look at them: migrator quarantine list. Then mend the definition, or raise quarantine_limit.",
+                f"Look at them: {see}. Then mend the definition, or raise quarantine_limit.",
             )
 
 

@@ -7,6 +7,7 @@ from importlib.resources import files
 from migrator import __version__
 from migrator.database.connect import Connection
 from migrator.database.session import execute, one, rows, value
+from migrator.model.commands import command
 from migrator.model.errors import RefusedError
 from migrator.model.names import literal
 
@@ -70,14 +71,14 @@ def remove(conn: Connection) -> None:
         raise RefusedError(
             "M422",
             f"The ledger's schema says that revision {versions[0][0]} is applied.",
-            "First undo it: migrator rollback, or alembic downgrade where it was run by hand.",
+            f"First undo it: {command('rollback')}, or alembic downgrade where it was run by hand.",
         )
     if applied:
         names = ", ".join(name for (name,) in applied)
         raise RefusedError(
             "M422",
             f"The ledger is what can undo {names}.",
-            f"First: migrator rollback {applied[0][0]}",
+            f"First: {command('rollback', applied[0][0])}",
         )
     execute(conn, "DROP SCHEMA migrator CASCADE")
 

@@ -19,6 +19,7 @@ from migrator import __version__
 from migrator.database.connect import Connection, Database
 from migrator.database.failures import SqlError
 from migrator.database.session import execute, one, transaction, value
+from migrator.model.commands import command
 from migrator.model.errors import MigratorError, RefusedError
 
 BEAT = 1.0
@@ -92,7 +93,7 @@ def check(conn: Connection, lease: Lease) -> None:
         raise RefusedError(
             "M402",
             f"{lease.change} was taken over by {holder or 'somebody else'}; this run stops without another write.",
-            "Look with: migrator status",
+            f"Look with: {command('status')}",
         )
 
 
@@ -205,7 +206,7 @@ def _held(change: str, holder: str, verb: str) -> RefusedError:
     return RefusedError(
         "M401",
         f"{change} is being run by {holder}: {verb}.",
-        "Wait for it to end (migrator status shows its progress), or stop it there with Ctrl-C.",
+        f"Wait for it to end ({command('status')} shows its progress), or stop it there with Ctrl-C.",
     )
 
 

@@ -22,6 +22,7 @@ from migrator.ledger.run import Run
 from migrator.ledger.steps import StepRecord
 from migrator.model.adoption import Act
 from migrator.model.change import Settings
+from migrator.model.commands import again
 from migrator.model.errors import RefusedError, WorldError
 from migrator.model.names import Relation
 from migrator.model.step import Event, Hazard, Phase, Preview
@@ -218,7 +219,7 @@ class AdoptRevision:
                 raise RefusedError(
                     "M412",
                     f"{act.relation} holds {number:,} rows which are not ours to drop; {accepted:,} were accepted.",
-                    f"Look again: migrator rollback {self.change} counts them anew.",
+                    f"Look again: {again('rollback', self.change)} counts them anew.",
                 )
         for one in act.first_back:
             number = int(value(conn, f"SELECT count(*) FROM {one.relation.sql} AS t WHERE {one.where}"))
@@ -226,7 +227,7 @@ class AdoptRevision:
                 raise RefusedError(
                     "M218",
                     f"{one.relation}: {number:,} rows cannot go back: {one.what}.",
-                    f"Mend these rows; then go on: migrator rollback {self.change}",
+                    f"Mend these rows; then go on: {again('rollback', self.change)}",
                 )
 
     def _stamp(self, run: Run, *, back: bool = False) -> None:

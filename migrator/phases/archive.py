@@ -21,6 +21,7 @@ from migrator.engine.archived import STEP, Archived, ArchivedTable
 from migrator.ledger import lease, steps
 from migrator.ledger.run import Run
 from migrator.model.change import Change, Settings
+from migrator.model.commands import again, command
 from migrator.model.errors import RefusedError
 from migrator.model.names import Relation, quote
 from migrator.model.step import Event, Phase, Preview
@@ -198,7 +199,7 @@ class ArchiveTables:
         return RefusedError(
             "M433",
             f"Somebody still writes, since the watch was laid: {what}.",
-            f"Find out who writes there, move them to the new tables, and then: migrator apply {self.change.name}",
+            f"Find out who writes there, move them to the new tables, and then: {command('apply', self.change.name)}",
         )
 
     def _locked(
@@ -240,7 +241,7 @@ class ArchiveTables:
             raise RefusedError(
                 "M439",
                 f"The old names were taken meanwhile: {'; '.join(taken)}.",
-                f"Rename what took them, and run the same command again: migrator rollback {self.change.name}",
+                f"Rename what took them, and run the same command again: {again('rollback', self.change.name)}",
             )
         if roles := access.gone(conn, found.access):
             raise RefusedError(
@@ -272,7 +273,7 @@ def unable(said: Sequence[str]) -> str:
 def gone_by_hand(change: str, table: str) -> RefusedError:
     """Say that a table to archive is not there."""
     return RefusedError(
-        "M447", f"There is no table {table} to archive.", f"Look what became of it, then: migrator archive {change}"
+        "M447", f"There is no table {table} to archive.", f"Look what became of it, then: {command('archive', change)}"
     )
 
 

@@ -29,6 +29,7 @@ from migrator.ledger import backfills, copies, parameters, provenance, steps
 from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
+from migrator.model.commands import again
 from migrator.model.errors import RefusedError
 from migrator.model.names import Relation, first_schema
 from migrator.model.step import Event, Hazard, Phase, Preview, Waiting
@@ -272,7 +273,7 @@ class CopyRows:
                 "M412",
                 f"{left:,} rows of {self.backfill.target} were changed by the application since they were counted"
                 f"{', or cannot be put back: what they pointed at is gone' if written.in_place else ''}.",
-                f"Look again: migrator rollback {self.change.name} counts them anew.",
+                f"Look again: {again('rollback', self.change.name)} counts them anew.",
             )
 
     def _leave_objects(self, run: Run, conn: Connection, written: Written) -> None:

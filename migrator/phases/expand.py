@@ -19,6 +19,7 @@ from migrator.engine.lost import values
 from migrator.ledger import lease, replaced, steps
 from migrator.ledger.run import Run
 from migrator.model.change import Settings
+from migrator.model.commands import again, command
 from migrator.model.errors import ConfigurationError, MigratorError, RefusedError
 from migrator.model.names import Relation
 from migrator.model.step import Event, Phase, Preview
@@ -113,7 +114,7 @@ class RunRevision:
                 "M206",
                 f"{self.title} cannot be undone: {self.no_way_back}.",
                 f"Write downgrade() in {self.info.path}: it must take away what upgrade() made. Or go back as far as"
-                f" before it: migrator rollback {self.change} --to expand",
+                f" before it: {command('rollback', self.change, '--to', 'expand')}",
             )
 
     @property
@@ -177,7 +178,7 @@ class RunRevision:
             raise RefusedError(
                 "M412",
                 f"{made} holds {rows:,} rows which are not ours to drop; {accepted:,} were accepted.",
-                f"Look again: migrator rollback {self.change} counts them anew.",
+                f"Look again: {again('rollback', self.change)} counts them anew.",
             )
 
     def _refuse_values(self, conn: Connection, search_path: str) -> set[tuple[Relation, str]]:
@@ -196,7 +197,7 @@ class RunRevision:
                 raise RefusedError(
                     "M412",
                     f"{target} holds {held} which are not ours to drop; {accepted:,} were accepted.",
-                    f"Look again: migrator rollback {self.change} counts them anew.",
+                    f"Look again: {again('rollback', self.change)} counts them anew.",
                 )
         return found
 
@@ -226,7 +227,7 @@ class RunRevision:
             raise RefusedError(
                 "M412",
                 f"{number:,} rows of {narrowing.what} would become {narrowing.becomes}; {accepted:,} were accepted.",
-                f"Look again: migrator rollback {self.change} counts them anew.",
+                f"Look again: {again('rollback', self.change)} counts them anew.",
             )
 
     def _build_indexes(self, run: Run) -> None:

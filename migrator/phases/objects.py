@@ -23,6 +23,7 @@ from migrator.ledger.listed import Listing
 from migrator.ledger.run import Run
 from migrator.model.backfill import Backfill
 from migrator.model.change import Change
+from migrator.model.commands import again
 from migrator.model.errors import MigratorError, WorldError
 from migrator.model.moved_objects import WAITING, reasons
 from migrator.model.objects import CopySettings, Outcome, Removal, Storage
@@ -275,7 +276,7 @@ class CopyObjects:
                     "M277",
                     f"{number:,} objects that we made could not be removed ({removal.value}):"
                     f" {', '.join(taken.left[removal])}.",
-                    f"Give the role s3:DeleteObject there, then: migrator rollback {self.change.name}",
+                    f"Give the role s3:DeleteObject there, then: {again('rollback', self.change.name)}",
                 )
 
     def _tell(self, run: Run, moved: Moved, before: int, total: int, seconds: float) -> None:

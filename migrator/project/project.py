@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import migrator
 from migrator.model.change import Change
+from migrator.model.commands import command
 from migrator.model.errors import ConfigurationError, UsageError
 from migrator.model.objects import Storage
 from migrator.project.faults import did_you_mean, key
@@ -116,6 +117,15 @@ class Project:
             consumers=dict(table.consumers),
         )
 
+    def parameters(self, name: str) -> frozenset[str]:
+        """Name the parameters of a change. Raises what loading a definition raises."""
+        from migrator.project import arguments, definitions  # noqa: PLC0415 -- as above
+
+        self._known(name)
+        table = self.config.change[name]
+        backfills = definitions.load(self.backfills, table.backfills, change=name)
+        return frozenset(arguments.declare(backfills, table.revision_params, change=name))
+
     def sources_beside(self, change: Change) -> dict[str, tuple[str, ...]]:
         """Name the sources of every other change of the same database. Raises what loading a definition raises."""
         from migrator.project import definitions  # noqa: PLC0415 -- as above
@@ -171,7 +181,7 @@ class Project:
         names = self.names()
         close = did_you_mean(change, names)
         known = f"The changes are: {', '.join(names)}." if names else "There are none yet."
-        cure = close if close.startswith("Did") else "List them with `migrator status`."
+        cure = close if close.startswith("Did") else f"List them with: {command('status')}"
         raise UsageError("M103", f"No change is called {change!r}. {known}", cure)
 
 

@@ -44,6 +44,11 @@ def _any_of(*kinds: str) -> re.Pattern[str]:
 _ANY = _any_of(*_PATTERNS)
 _IN_URL = _any_of("email", "jwt", "token", "keyword")
 _PARTS = re.compile(r"(?P<scheme>[^:]+://)(?P<rest>[^?#]*)(?P<query>[?#].*)?", re.DOTALL)
+_OF_POSTGRESQL: Final = frozenset({"postgresql://", "postgres://"})
+_OPEN: Final = frozenset(
+    {"host", "hostaddr", "port", "dbname", "user", "sslmode", "connect_timeout", "application_name"}
+    | {"target_session_attrs"}
+)
 
 Value = TypeVar("Value")
 
@@ -126,8 +131,17 @@ def _masked_url(url: str) -> str:
     user = _IN_URL.sub(_masked_match, user)
     login = f"{user}{colon}{HIDDEN if password else ''}" if at else ""
     place = _IN_URL.sub(_masked_match, place)
-    query = f"{parts['query'][0]}{HIDDEN}" if len(parts["query"] or "") > 1 else parts["query"] or ""
-    return f"{parts['scheme']}{login}{at}{place}{query}"
+    return f"{parts['scheme']}{login}{at}{place}{_masked_query(parts['scheme'], parts['query'] or '')}"
+
+
+def _masked_query(scheme: str, query: str) -> str:
+    """Hide a query string; of a database's address stay the words that say where it is, so that it can be used."""
+    if len(query) < 2:  # noqa: PLR2004 -- nothing behind its sign
+        return query
+    pairs = [one.partition("=") for one in query[1:].split("&")]
+    if scheme.lower() in _OF_POSTGRESQL and query[0] == "?" and all(name in _OPEN for name, _, _ in pairs):
+        return _IN_URL.sub(_masked_match, query)
+    return f"{query[0]}{HIDDEN}"
 
 
 def _split_login(rest: str) -> tuple[str, str, str]:

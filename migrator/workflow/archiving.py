@@ -11,6 +11,7 @@ from migrator.database.failures import SqlError
 from migrator.database.session import transaction, value
 from migrator.ledger import consumers as registry
 from migrator.ledger.run import Listen, Run
+from migrator.model.commands import command
 from migrator.model.errors import MigratorError, RefusedError, UsageError, WorldError
 from migrator.model.step import Consumer, Event, Plan, Refusal, Report, State
 from migrator.phases.archive import ArchiveTables
@@ -105,7 +106,7 @@ def drop(desk: Desk) -> Report:
         raise RefusedError(
             "M442",
             f"{name} is {facts.state}: nothing of it is archived, so nothing may be dropped.",
-            f"First, and then wait: migrator archive {name}",
+            f"First, and then wait: {command('archive', name)}",
         )
     until = f"{facts.archived.keep_until:%Y-%m-%d %H:%M} UTC"
     if now < facts.archived.keep_until:
@@ -168,7 +169,7 @@ def _left(step: ArchiveTables, error: BaseException) -> BaseException:
     if not isinstance(error, WorldError):
         return error
     name = step.change.name
-    more = f"The watch stays on the tables until then; it comes off with: migrator rollback {name} --to verify"
+    more = f"The watch stays on the tables until then; it comes off with: {command('rollback', name, '--to', 'verify')}"
     return type(error)(error.id, error.what, f"{error.cure}\n{more}")
 
 
@@ -197,7 +198,7 @@ def _already(desk: Desk, facts: Facts) -> Report:
         raise RefusedError(
             "M441",
             f"{name} was archived with other tables than migrator.toml names now: {facts.archived.names}.",
-            f"Take it back, and archive anew: migrator rollback {name} --to verify",
+            f"Take it back, and archive anew: {command('rollback', name, '--to', 'verify')}",
         )
     return Report(
         change=name,

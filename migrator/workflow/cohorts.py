@@ -17,6 +17,7 @@ from migrator.ledger import cohorts as ledger
 from migrator.ledger import steps
 from migrator.ledger.run import Listen, Run
 from migrator.model.cohorts import BUCKETS, Asked
+from migrator.model.commands import command
 from migrator.model.errors import RefusedError
 from migrator.model.names import literal
 from migrator.model.step import Losses, Phase, Report, State, StepReport
@@ -126,7 +127,7 @@ def refuse_before_expand(desk: Desk, facts: Facts) -> None:
         raise RefusedError(
             "M406",
             f"{desk.change.name} is {facts.state}: there is nothing to compare yet.",
-            f"First: migrator apply {desk.change.name}",
+            f"First: {command('apply', desk.change.name)}",
         )
 
 

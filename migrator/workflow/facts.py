@@ -16,6 +16,7 @@ from migrator.engine.proofs import is_fresh, uncounted
 from migrator.ledger import backfills, install, lease, steps
 from migrator.ledger.steps import Proof, StepRecord
 from migrator.model.change import Change
+from migrator.model.commands import command
 from migrator.model.errors import RefusedError
 from migrator.model.step import Phase, State
 from migrator.workflow.desk import Desk
@@ -151,7 +152,7 @@ def refuse_undoing(desk: Desk, facts: Facts) -> None:
         raise RefusedError(
             "M405",
             f"A rollback of {desk.change.name} was begun and did not end.",
-            f"Let it end: migrator rollback {desk.change.name}",
+            f"Let it end: {command('rollback', desk.change.name)}",
         )
 
 
@@ -170,5 +171,5 @@ def refuse_archived_now(desk: Desk, facts: Facts) -> None:
     raise RefusedError(
         "M438",
         f"{desk.change.name} is archived: {facts.archived.names}; {proof}{stands}.",
-        f"Take the archive back first: migrator rollback {desk.change.name} --to verify",
+        f"Take the archive back first: {command('rollback', desk.change.name, '--to', 'verify')}",
     )

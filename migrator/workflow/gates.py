@@ -14,6 +14,7 @@ from migrator.engine.prepare import prepare
 from migrator.engine.proofs import uncounted, written_to
 from migrator.engine.reads import Reads
 from migrator.ledger import consumers, install, quarantine
+from migrator.model.commands import command
 from migrator.model.errors import RefusedError
 from migrator.model.names import Relation, literal
 from migrator.model.step import Refusal, State
@@ -67,7 +68,7 @@ def _unproven(facts: Facts, desk: Desk) -> Iterator[Refusal]:
         said = "is stale: sources, definitions or quarantine changed since" if facts.stale else "did not hold"
         why = f"its proof of {facts.proof.at:%Y-%m-%d %H:%M} UTC {said}"
     yield Refusal(
-        id="M430", what=f"{name} is {facts.state}, not verified: {why}.", cure=f"First: migrator apply {name}"
+        id="M430", what=f"{name} is {facts.state}, not verified: {why}.", cure=f"First: {command('apply', name)}"
     )
 
 
@@ -84,13 +85,15 @@ def _unfinished(conn: Connection, desk: Desk, facts: Facts) -> Iterator[Refusal]
     held = [(one, number) for one, _, status, number in quarantine.counts(conn, name) if status == "open"]
     if held:
         said = ", ".join(f"{number:,} of {one}" for one, number in held)
-        yield Refusal(id="M431", what=f"Rows wait in quarantine: {said}.", cure=f"See: migrator quarantine list {name}")
+        yield Refusal(
+            id="M431", what=f"Rows wait in quarantine: {said}.", cure=f"See: {command('quarantine list', name)}"
+        )
     if facts.state is not State.COPIED:
         return
     prepared = [prepare(conn, desk.change, one, search_path=path) for one in desk.change.backfills]
     behind = {one.projection.backfill.name: count_behind(conn, one.writing()) for one in prepared if one.recorded}
     if said := ", ".join(f"{number:,} of {one}" for one, number in behind.items() if number):
-        yield Refusal(id="M431", what=f"Rows are pending: {said}.", cure=f"First: migrator apply {name}")
+        yield Refusal(id="M431", what=f"Rows are pending: {said}.", cure=f"First: {command('apply', name)}")
 
 
 def _consumers(conn: Connection, desk: Desk) -> Iterator[Refusal]:
@@ -103,7 +106,7 @@ def _consumers(conn: Connection, desk: Desk) -> Iterator[Refusal]:
     yield Refusal(
         id="M432",
         what=f"Not every consumer is on the new tables: {named}{more}.",
-        cure=f"When they are: migrator consumers {name} NAME --on new",
+        cure=f"When they are: {command('consumers', name, 'NAME', '--on', 'new')}",
     )
 
 
@@ -120,7 +123,7 @@ def _written(conn: Connection, desk: Desk, facts: Facts, relations: Sequence[Rel
         yield Refusal(
             id="M433",
             what=f"By PostgreSQL's counters, written since the proof of {facts.proof.at:%Y-%m-%d %H:%M} UTC: {said}.",
-            cure=f"Find out who writes there, move them to the new tables, then: migrator apply {desk.change.name}",
+            cure=f"Find out who writes there, move them to the new tables, then: {command('apply', desk.change.name)}",
         )
 
 

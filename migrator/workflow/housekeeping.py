@@ -9,6 +9,7 @@ from migrator.database.connect import Connection
 from migrator.database.session import transaction
 from migrator.ledger import install, quarantine
 from migrator.ledger.quarantine import Entry, Selection
+from migrator.model.commands import command
 from migrator.model.errors import UsageError
 from migrator.workflow.desk import Desk
 
@@ -51,6 +52,6 @@ def ledgered(desk: Desk) -> Iterator[Connection]:
             raise UsageError(
                 "M407",
                 f"There is no ledger in {desk.database.shown}: nothing was applied there.",
-                f"First: migrator apply {desk.change.name}",
+                f"First: {command('apply', desk.change.name)}",
             )
         yield conn

@@ -14,6 +14,7 @@ from migrator.engine.letting_go import BLOCKS, FOLLOWS, Others, not_ours
 from migrator.engine.lost import Lost
 from migrator.engine.undo import Written
 from migrator.ledger import replaced
+from migrator.model.commands import again, quoted
 from migrator.model.errors import RefusedError, UsageError
 from migrator.model.names import Relation
 from migrator.model.step import Losses, Phase
@@ -93,7 +94,7 @@ def accepted_by(found: Sequence[Losses], facts: Facts, *, keep_new: bool, lose: 
     known = {one.sentence: one for one in found if one.rows}
     unknown = [one for one in lose if one not in known]
     if unknown:
-        exact = ", ".join(f'"{one}"' for one in known) or "nothing"
+        exact = ", ".join(map(quoted, known)) or "nothing"
         raise UsageError(
             "M411", f"--lose {unknown[0]!r} is not what would be lost.", f"What would be lost now: {exact}."
         )
@@ -111,18 +112,19 @@ def refuse_losses(desk: Desk, found: Sequence[Losses], accepted: Accepted) -> No
     open_losses = [one for one in found if not accepted.covers(one)]
     if open_losses:
         lines = [_said(one) for one in open_losses]
-        words = " ".join(f'--lose "{one.sentence}"' for one in open_losses)
+        # What was accepted already is said again, so that the command does it all.
+        words = [word for one in found if one.rows for word in ("--lose", one.sentence)]
         most = max(number for one in open_losses for number in (one.foreign, one.changed, *one.cascades.values()))
         more = (
-            f"\nName more of them:              migrator rollback {name} --show {most}"
+            f"\nName more of them:              {again('rollback', name, '--show', str(most))}"
             if _are_more(open_losses)
             else ""
         )
         raise RefusedError(
             "M412",
             "rollback would lose " + "\n  and ".join(lines) + ".",
-            f"Keep them (the tables stay):    migrator rollback {name} --keep-new\n"
-            f"Lose them, saying so:           migrator rollback {name} {words}{more}",
+            f"Keep them (the tables stay):    {again('rollback', name, '--keep-new')}\n"
+            f"Lose them, saying so:           {again('rollback', name, *words)}{more}",
         )
     if (held := [one for one in found if one.held]) and not accepted.keep_new:
         lines = [
@@ -133,7 +135,7 @@ def refuse_losses(desk: Desk, found: Sequence[Losses], accepted: Accepted) -> No
         raise RefusedError(
             "M460",
             "rollback cannot take away what others point at: " + "; ".join(lines) + ".",
-            f"Keep what they point at (the tables stay):    migrator rollback {name} --keep-new\n"
+            f"Keep what they point at (the tables stay):    {again('rollback', name, '--keep-new')}\n"
             "Or first delete these rows, or let them point at something else.",
         )
 

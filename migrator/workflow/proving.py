@@ -15,6 +15,7 @@ from migrator.engine.object_balance import balance_objects
 from migrator.ledger import lease
 from migrator.ledger.run import Listen
 from migrator.model.checked_objects import CheckedObjects
+from migrator.model.commands import command
 from migrator.model.errors import MigratorError, RefusedError
 from migrator.model.step import Report, State
 from migrator.model.verdict import Verdict
@@ -66,7 +67,7 @@ def verify(
             raise RefusedError(
                 "M406",
                 f"{desk.change.name} is {facts.state}: there is nothing to compare yet.",
-                f"First: migrator apply {desk.change.name}",
+                f"First: {command('apply', desk.change.name)}",
             )
         if accept:
             with lease.hold(desk.database, desk.change.name, "verify") as held, transaction(conn):

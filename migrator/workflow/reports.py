@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from migrator.model.commands import command, is_part, within
 from migrator.model.step import Report, State, StepReport
 from migrator.model.verdict import Balance, Comparison, ObjectBalance, SourceBalance, Verdict
 from migrator.phases.verify import Proof
@@ -59,7 +60,7 @@ def proof_report(
 
 def after_archive(change: str) -> tuple[str, str]:
     """Name what follows an archive: what is asked when its time is over, and what takes it back until then."""
-    return f"migrator drop {change}", f"migrator rollback {change} --to verify"
+    return command("drop", change), command("rollback", change, "--to", "verify")
 
 
 def _next(
@@ -74,18 +75,20 @@ def _next(
     kinds = {kind for one in comparisons for kind in one.counts}
     if kinds & {"altered", "stale", "lost", "extra", "doubled"}:
         # Rows that are as we wrote them go and come again; what the application changed is counted first.
-        return (f"migrator rollback {name} --to expand", f"migrator apply {name}")
+        # Cohorts are taken back alone, and a phase is no part of that.
+        back = within("rollback", name) if is_part() else command("rollback", name, "--to", "expand")
+        return (back, within("apply", name))
     if any(one.recorded and one.rows("pending") for one in balances) or any(one.unaccounted for one in objects):
-        return (f"migrator apply {name}",)
+        return (within("apply", name),)
     if any(one.recorded and one.rows("quarantined") for one in balances):
-        return (f"migrator quarantine list {name}",)
+        return (command("quarantine list", name),)
     match state:
         case State.NEW | State.EXPANDING | State.EXPANDED | State.COPYING:
-            return (f"migrator apply {name}",)
+            return (command("apply", name),)
         case State.COPIED:
-            return (f"migrator verify {name}",)
+            return (command("verify", name),)
         case State.UNDOING:
-            return (f"migrator rollback {name}",)
+            return (command("rollback", name),)
         case State.ARCHIVED:
             return after_archive(name)
         case _:

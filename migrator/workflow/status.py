@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from migrator.database import inventory
 from migrator.database.connect import Connection
 from migrator.database.session import one
 from migrator.ledger import cohorts, objects
 from migrator.ledger.cohorts import Cohorts
+from migrator.model.commands import command
 from migrator.model.objects import Outcome
 from migrator.model.step import ChangeStatus, State
 from migrator.project import Project
@@ -16,23 +17,38 @@ from migrator.workflow.desk import Desk, open_desk
 from migrator.workflow.facts import Facts, gather, reading
 
 _NEXT = {
-    State.NEW: "migrator plan {0}",
-    State.EXPANDING: "migrator apply {0}",
-    State.EXPANDED: "migrator apply {0}",
-    State.COPYING: "migrator apply {0}",
-    State.COPIED: "migrator verify {0}",
+    State.NEW: "plan",
+    State.EXPANDING: "apply",
+    State.EXPANDED: "apply",
+    State.COPYING: "apply",
+    State.COPIED: "verify",
     State.VERIFIED: "",
     State.ARCHIVED: "",
-    State.UNDOING: "migrator rollback {0}",
+    State.UNDOING: "rollback",
 }
 
 
 def status(
-    project: Project, *, change: str | None = None, url: str | None = None, config: str | None = None
+    project: Project,
+    *,
+    change: str | None = None,
+    url: str | None = None,
+    config: str | None = None,
+    params: Mapping[str, str] | None = None,
 ) -> tuple[ChangeStatus, ...]:
-    """Say of every change, or of one, where it stands. Raises what connecting raises."""
+    """Say of every change, or of one, where it stands; without a name each gets the parameters that it declares.
+
+    Raises what opening a change and connecting raises.
+    """
     names = (change,) if change is not None else project.names()
-    return tuple(_status(open_desk(name, config=config or str(project.root), url=url)) for name in names)
+    root, own = config or str(project.root), {name: dict(params or {}) for name in names}
+    if len(names) > 1:
+        own = {name: _known(given, project.parameters(name)) for name, given in own.items()}
+    return tuple(_status(open_desk(name, config=root, url=url, params=own[name])) for name in names)
+
+
+def _known(given: Mapping[str, str], declared: Collection[str]) -> dict[str, str]:
+    return {name: value for name, value in given.items() if name in declared}
 
 
 def _status(desk: Desk) -> ChangeStatus:
@@ -50,7 +66,7 @@ def _status(desk: Desk) -> ChangeStatus:
         quarantined=held,
         holder=f"{facts.holder[0]}: {facts.holder[1]}" if facts.holder else None,
         reasons=(*_reasons(facts, held), *_cohorts(moved), *_objects(named)),
-        next=_NEXT[facts.state].format(desk.change.name),
+        next=command(verb, desk.change.name) if (verb := _NEXT[facts.state]) else "",
     )
 
 
@@ -108,7 +124,7 @@ def _reasons(facts: Facts, held: int) -> tuple[str, ...]:
         name = "" if facts.change is None else facts.change.name
         found.append(
             "an archive was begun and did not end, and a watch is on its tables:"
-            f" migrator archive {name} goes on, migrator rollback {name} --to verify takes it off"
+            f" {command('archive', name)} goes on, {command('rollback', name, '--to', 'verify')} takes it off"
         )
     if held:
         found.append(f"{held:,} rows wait in quarantine")

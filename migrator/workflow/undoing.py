@@ -12,6 +12,7 @@ from migrator.engine.letting_go import not_ours
 from migrator.engine.prepare import target_relation
 from migrator.ledger import cohorts, consumers, copies, parameters, steps
 from migrator.ledger.run import Listen, Run
+from migrator.model.commands import again, command
 from migrator.model.errors import UsageError
 from migrator.model.names import Relation
 from migrator.model.step import Losses, Phase, Report, State, StepReport
@@ -201,11 +202,12 @@ def _refuse_unknown(conn: Connection, desk: Desk) -> None:
     gone = [name for name in there if name not in known]
     switches = {one.name: one.only_if.name for one in desk.change.left_out if one.only_if is not None}
     if off := [name for name in gone if name in switches]:
+        wanted = dict.fromkeys(switches[one] for one in off)
+        switched_on = [word for name in wanted for word in ("--param", f"{name}=true")]
         raise UsageError(
             "M130",
             f"{', '.join(off)} moved rows, and is left out now: parameter {switches[off[0]]} is not true.",
-            f"Let it take part, so that it can be undone:    migrator rollback {desk.change.name}"
-            f" {' '.join(dict.fromkeys(f'--param {switches[name]}=true' for name in off))}",
+            f"Let it take part, so that it can be undone:    {again('rollback', desk.change.name, *switched_on)}",
         )
     if gone:
         raise UsageError(
@@ -223,5 +225,5 @@ def _report(desk: Desk, facts: Facts, done: Sequence[StepReport]) -> Report:
         database=desk.database.shown,
         state=facts.state,
         steps=tuple(done),
-        next=(f"migrator apply {name}",) if facts.state in {State.NEW, State.EXPANDED} else (),
+        next=(command("apply", name),) if facts.state in {State.NEW, State.EXPANDED} else (),
     )

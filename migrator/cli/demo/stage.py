@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from migrator.cli.demo import evidence
 from migrator.cli.progress import Listener, Quiet, listening
 from migrator.cli.render.words import fold, number
 from migrator.cli.run import Run, is_terminal
+from migrator.model import commands
 from migrator.model.errors import RefusedError
 from migrator.model.step import Report
 from migrator.model.verdict import Verdict
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from migrator.cli.demo.objects import Beside
     from migrator.cli.demo.story import Story
     from migrator.workflow.desk import Desk
-
-BARE: Final = ("quarantine", "consumers", "drop")  # what needs no parameters
 
 
 @dataclass(kw_only=True)
@@ -39,6 +37,12 @@ class Stage:
     beside: Beside | None = None
     promises: list[Verdict] = field(default_factory=list)
     _promised: bool = False  # whether a promise was the last that was said
+
+    @property
+    def typed(self) -> commands.Typed:
+        """What the commands of this story carry."""
+        params = (word for name, value in self.story.params.items() for word in ("--param", f"{name}={value}"))
+        return commands.Typed(change=self.story.change, params=tuple(params))
 
     def refusal(self, doing: Callable[[], object]) -> RefusedError | None:
         """Do what must be refused, and show the refusal; None where it was not."""
@@ -86,9 +90,7 @@ class Stage:
 
     def command(self, verb: str, *options: str) -> None:
         """Write a command as a user would type it."""
-        pairs = self.story.params.items() if verb.split(maxsplit=1)[0] not in BARE else ()
-        given = [word for name, value in pairs for word in ("--param", f"{name}={value}")]
-        self.page(["", f"$ {shlex.join(['migrator', *verb.split(), self.story.change, *given, *options])}"])
+        self.page(["", f"$ {commands.command(verb, self.story.change, *options)}"])
 
     def title(self, text: str) -> None:
         """Begin an act."""

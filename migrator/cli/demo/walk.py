@@ -12,6 +12,7 @@ from migrator.cli.demo.putting_away import put_away
 from migrator.cli.demo.stage import Stage
 from migrator.cli.render.fates import names as told
 from migrator.cli.render.words import columns, fold, number, rows
+from migrator.model.commands import command, typed
 from migrator.model.step import Phase, Report
 from migrator.model.verdict import Balance
 
@@ -24,7 +25,11 @@ class Walk(Stage):
     """One telling of a story, from the legacy database there and back."""
 
     def go(self) -> None:
-        """Go there and back."""
+        """Go there and back; commands that are shown carry the parameters of the story."""
+        with typed(self.typed):
+            self._go()
+
+    def _go(self) -> None:
         self._introduce()
         before = self.look()
         self._foresee(before)
@@ -112,7 +117,7 @@ class Walk(Stage):
             self.page(overview(change, housekeeping.quarantine_counts(self.desk), entries, width=width))
             self.command("quarantine dismiss", "--all", "--note", self.story.dismissed)
             gone = housekeeping.quarantine_dismiss(self.desk, Selection(change=change), self.story.dismissed)
-            self.page(changed(gone, "dismissed", f"migrator verify {change}", width=width))
+            self.page(changed(gone, "dismissed", command("verify", change), width=width))
             self.command("apply")
             with self.listening() as listen:
                 applied = use_cases.apply(self.desk, listen=listen)

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from migrator.cli.render import fates
 from migrator.cli.render.fates import ALWAYS, DISPOSITIONS
 from migrator.cli.render.words import WIDTH, blocks, columns, duration, fold, number, rows
+from migrator.model.commands import command, within
 from migrator.model.verdict import Balance, SourceBalance, Unaccounted
 
 MIDDLE = 6
@@ -126,7 +127,7 @@ def sentence(given: Sequence[Balance], sources: Sequence[SourceBalance], change:
     elif given and len(recorded) == len(given):
         yield f"✓ every row is accounted for, in one snapshot ({took})"
     if pending := sum(one.rows("pending") for one in recorded):
-        yield f"! {rows(pending)} pending: migrator apply {change}"
+        yield f"! {rows(pending)} pending: {within('apply', change)}"
     if waiting := sum(one.rows("quarantined") for one in recorded):
         verb = "waits" if waiting == 1 else "wait"
-        yield f"! {rows(waiting)} {verb} in quarantine: migrator quarantine list {change}"
+        yield f"! {rows(waiting)} {verb} in quarantine: {command('quarantine list', change)}"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from typing import Final
 
-from migrator.cli.render.words import WIDTH
+from migrator.cli.render.words import WIDTH, fold
 
 INDENT: Final = " " * 5
 # A line that is to be copied: a command alone, or after a wide gap.
@@ -25,14 +24,7 @@ def _lines(text: str, *, first: str, width: int) -> list[str]:
         if _COMMAND.search(line):
             made += _command(start, line.strip(), width)
             continue
-        made += textwrap.wrap(
-            line.strip(),
-            width=width,
-            initial_indent=start,
-            subsequent_indent=INDENT,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        made += fold(line.strip(), width, first=start, rest=INDENT)
     return made
 
 

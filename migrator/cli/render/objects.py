@@ -9,6 +9,7 @@ from typing import Final
 
 from migrator.cli.render.words import WIDTH, blocks, columns, fold, number, parts, place, rows, size
 from migrator.model.checked_objects import Astray, CheckedObjects, PlannedObjects, WrittenDocuments
+from migrator.model.commands import command
 from migrator.model.orphans import Amount, Deletion, Orphans
 
 TO_COPY: Final = "to be copied"
@@ -92,7 +93,7 @@ def plans(change: str, given: Sequence[PlannedObjects], *, looked: bool, width: 
             [change],
             *(_plan(one, width, looked=looked) for one in given),
             *(_astray(one.examples, sum(one.foretold.values()) - _well(one), width) for one in given),
-            [f"Next: migrator objects copy {change}"] if any(one.foretold.get(TO_COPY) for one in given) else [],
+            [f"Next: {command('objects copy', change)}"] if any(one.foretold.get(TO_COPY) for one in given) else [],
         )
     )
 

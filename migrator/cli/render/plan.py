@@ -7,6 +7,7 @@ from typing import Final
 
 from migrator.cli.render import fates
 from migrator.cli.render.words import WIDTH, blocks, columns, fold, number, parts, place, size
+from migrator.model.commands import again, command
 from migrator.model.step import Hazard, Phase, Plan, PlannedStep, State
 
 STEP: Final = 46  # columns for what a step is called
@@ -121,16 +122,15 @@ def _end(given: Plan, width: int) -> Iterator[str]:
         left = any(not one.done for one in given.steps)
         yield from _archive(given) if left else _verify(given)
         return
-    next_one = "" if given.dry_run else " --dry-run"
-    if all(one.phase is Phase.VERIFY for one in given.pending):
-        next_one = ""
-    yield f"Nothing was changed. Next: migrator apply {given.change}{next_one}"
+    looked = given.dry_run or all(one.phase is Phase.VERIFY for one in given.pending)
+    next_one = again(APPLY, given.change) if looked else command(APPLY, given.change, "--dry-run")
+    yield f"Nothing was changed. Next: {next_one}"
 
 
 def _verify(given: Plan) -> Iterator[str]:
     if given.state is not State.ARCHIVED:
-        yield f"Next: migrator verify {given.change}"
+        yield f"Next: {command('verify', given.change)}"
 
 
 def _archive(given: Plan) -> Iterator[str]:
-    yield f"Next, when nobody needs the old tables: migrator archive {given.change}"
+    yield f"Next, when nobody needs the old tables: {command('archive', given.change)}"

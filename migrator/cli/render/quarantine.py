@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from migrator.cli.render.words import WIDTH, blocks, columns, fold, named, number, rows
+from migrator.model.commands import command
 
 if TYPE_CHECKING:
     from migrator.ledger.quarantine import Entry
@@ -36,10 +37,10 @@ def _listed(entries: Sequence[Entry], width: int) -> list[str]:
 
 def _ways(change: str, counts: Counts, entries: Sequence[Entry]) -> Iterator[str]:
     if entries:
-        yield f"See one:       migrator quarantine show {change} --id {entries[0].id}"
+        yield f"See one:       {command('quarantine show', change, '--id', str(entries[0].id))}"
     if any(status == "open" for _, _, status, _ in counts):
-        yield f"Try again:     migrator quarantine retry {change} --all, then migrator apply {change}"
-        yield f'Leave behind:  migrator quarantine dismiss {change} --id … --note "why"'
+        yield f"Try again:     {command('quarantine retry', change, '--all')} && {command('apply', change)}"
+        yield f"Leave behind:  {command('quarantine dismiss', change, '--id', '…', '--note', 'why this may stay')}"
 
 
 def entry(one: Entry, *, width: int = WIDTH) -> list[str]:

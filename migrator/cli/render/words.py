@@ -16,6 +16,12 @@ MINUTE: Final = 60
 MOMENT: Final = 0.05  # seconds that nobody notices
 GAP: Final = "  "
 _FAST: Final = "\N{NO-BREAK SPACE}"
+# A command of ours: its verb, what it is about, and its options with their values.
+_COMMAND: Final = re.compile(
+    r"""\bmigrator\ [a-z][\w-]*(?:\ \w[\w-]*(?=\ |$)){0,2}
+    (?:\ (?:--?[a-z][\w-]*(?:[ =](?:"[^"]*"|'[^']*'(?:"'"'[^']*')*|(?!-)[^\s"'`]+))?|…|NAME))*""",
+    re.VERBOSE,
+)
 _SIZES: Final = ("kB", "MB", "GB", "TB")
 
 
@@ -72,19 +78,19 @@ def percent(part: int, whole: int) -> str:
 
 
 def fold(text: str, width: int, *, first: str = "", rest: str | None = None) -> list[str]:
-    """Break a text into lines of at most `width`; what stands at a line's beginning is given."""
+    """Break a text into lines of at most `width`, a command of ours never; what a line begins with is given."""
     rest = " " * len(first) if rest is None else rest
     lines: list[str] = []
     for paragraph in text.splitlines() or [""]:
         lines += textwrap.wrap(
-            paragraph,
+            _COMMAND.sub(lambda found: found[0].replace(" ", _FAST), paragraph),
             width=max(width, len(first) + 1, len(rest) + 1),
             initial_indent=first if not lines else rest,
             subsequent_indent=rest,
             break_long_words=False,
             break_on_hyphens=False,
         ) or [first.rstrip() if not lines else ""]
-    return lines
+    return [line.replace(_FAST, " ") for line in lines]
 
 
 def parts(given: Iterable[str], width: int) -> list[str]:

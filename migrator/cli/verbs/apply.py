@@ -10,7 +10,7 @@ from migrator.cli.progress import listening
 from migrator.cli.run import Run
 from migrator.cli.shell import application
 from migrator.cli.verb import verb
-from migrator.model.cohorts import asked
+from migrator.model import commands
 from migrator.model.errors import UsageError
 from migrator.model.step import Phase
 
@@ -53,7 +53,7 @@ def apply(
     from migrator.cli.render.report import report as report_screen
     from migrator.workflow import use_cases
 
-    part = asked(cohort, cohort_file)
+    part = run.part(cohort, cohort_file)
     desk = run.desk(
         change,
         batch_rows=batch_rows,
@@ -64,6 +64,7 @@ def apply(
     if dry_run and part is not None:
         raise UsageError("M156", "--dry-run and a cohort were both given.", "A dry run foretells the whole: give one.")
     if dry_run:
+        commands.also(own=("--to", to.value) if to else ())
         foretold = use_cases.plan(desk, dry_run=True)
         run.show(foretold, plan_screen)
         return exits.of_plan(foretold)

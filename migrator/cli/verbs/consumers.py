@@ -9,6 +9,7 @@ from migrator.cli import exits
 from migrator.cli.run import Run
 from migrator.cli.shell import application
 from migrator.cli.verb import verb
+from migrator.model.commands import command
 from migrator.model.errors import UsageError
 
 app = application()
@@ -65,13 +66,14 @@ def consumers(
     from migrator.workflow import archiving
 
     desk = run.desk(change)
+    example = f"For example: {command('consumers', change, '--all', '--on', 'new')}"
     if (on is None) != (not names and not every):
         what = "Names (or --all) and --on belong together."
-        raise UsageError(exits.COMMAND_LINE, what, f"For example: migrator consumers {change} --all --on new")
+        raise UsageError(exits.COMMAND_LINE, what, example)
     if on is None:
         if note is not None:
             what = "--note says something about consumers that are set with --on."
-            raise UsageError(exits.COMMAND_LINE, what, f"For example: migrator consumers {change} --all --on new")
+            raise UsageError(exits.COMMAND_LINE, what, example)
         found = archiving.consumers(desk)
     else:
         wanted = tuple(desk.change.consumers) if every else tuple(names or ())

@@ -10,6 +10,7 @@ from migrator.cli.options import ChangeName
 from migrator.cli.run import Run
 from migrator.cli.shell import application
 from migrator.cli.verb import verb
+from migrator.model.commands import command
 from migrator.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def show(run: Run, *, change: ChangeName = None, ids: Ids = None) -> int:
     found = housekeeping.quarantine_entries(desk, wanted, None)
     if gone := sorted(set(ids) - {one.id for one in found}):
         what = f"No row with id {', '.join(map(str, gone))} is in quarantine."
-        raise UsageError(exits.COMMAND_LINE, what, f"See migrator quarantine list {desk.change.name}")
+        raise UsageError(exits.COMMAND_LINE, what, f"See them: {command('quarantine list', desk.change.name)}")
     if run.json:
         run.document({"change": desk.change.name, "entries": found})
     else:
@@ -191,5 +192,5 @@ def _told(run: Run, change: str, count: int, key: str, said: str) -> None:
     if run.json:
         run.document({"change": change, key: count})
     else:
-        again = f"migrator apply {change}" if key == "retried" else f"migrator verify {change}"
-        run.page(changed(count, said, again, width=run.width))
+        then = command("apply" if key == "retried" else "verify", change)
+        run.page(changed(count, said, then, width=run.width))

@@ -11,7 +11,7 @@ from migrator.cli.progress import listening
 from migrator.cli.run import Run
 from migrator.cli.shell import application
 from migrator.cli.verb import tell, verb
-from migrator.model.cohorts import asked
+from migrator.model import commands
 from migrator.model.errors import RefusedError, UsageError
 from migrator.model.step import Losses, Phase
 
@@ -70,7 +70,8 @@ def rollback(
     from migrator.cli.render.report import report as screen
     from migrator.workflow import cohorts, undoing
 
-    part, desk = asked(cohort, cohort_file), run.desk(change)
+    part, desk = run.part(cohort, cohort_file), run.desk(change)
+    commands.also(own=("--to", to.value) if to else ())
     if part is not None and to is not None:
         raise UsageError("M156", "--to and a cohort were both given.", "A cohort is taken back alone: leave --to out.")
     found = undoing.losses(desk, to=to, show=show) if part is None else cohorts.losses(desk, part, show=show)

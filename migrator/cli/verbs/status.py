@@ -10,6 +10,7 @@ from migrator.cli.options import ChangeName
 from migrator.cli.run import Run
 from migrator.cli.shell import application
 from migrator.cli.verb import verb
+from migrator.model import commands
 from migrator.model.errors import UsageError
 from migrator.model.step import ChangeStatus
 
@@ -58,7 +59,10 @@ def status(
 def _look(run: Run, change: str | None) -> tuple[ChangeStatus, ...]:
     from migrator.workflow.status import status as look
 
-    return look(run.project(), change=change, url=run.database_url, config=run.config)
+    project = run.project()
+    name = change or (project.names()[0] if len(project.names()) == 1 else None)
+    commands.also(change=name)
+    return look(project, change=name, url=run.database_url, config=run.config, params=run.params)
 
 
 def _show(run: Run, found: tuple[ChangeStatus, ...]) -> None:

@@ -10,7 +10,6 @@ from migrator.cli.progress import listening
 from migrator.cli.run import Run
 from migrator.cli.shell import application
 from migrator.cli.verb import verb
-from migrator.model.cohorts import asked
 
 app = application()
 
@@ -60,7 +59,7 @@ def verify(
     from migrator.cli.render.report import report as screen
     from migrator.workflow import cohorts, use_cases
 
-    part, desk = asked(cohort, cohort_file), run.desk(change)
+    part, desk = run.part(cohort, cohort_file), run.desk(change)
     with listening(run) as listen:
         if part is None:
             report = use_cases.verify(desk, show=show, accept=accept or (), check_objects=check_objects, listen=listen)

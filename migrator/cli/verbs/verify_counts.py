@@ -5,7 +5,6 @@ from migrator.cli.options import ChangeName, Cohort, CohortFile
 from migrator.cli.run import Run
 from migrator.cli.shell import application
 from migrator.cli.verb import verb
-from migrator.model.cohorts import asked
 
 app = application()
 
@@ -23,7 +22,7 @@ def verify_counts(run: Run, *, change: ChangeName = None, cohort: Cohort = None,
     from migrator.cli.render.report import report as screen
     from migrator.workflow import cohorts, use_cases
 
-    part, desk = asked(cohort, cohort_file), run.desk(change)
+    part, desk = run.part(cohort, cohort_file), run.desk(change)
     report = use_cases.verify_counts(desk) if part is None else cohorts.verify_counts(desk, part)
     run.show(report, screen)
     return exits.of_report(report)
