@@ -36,7 +36,12 @@ RETRY_FAILED = param(
     fits="[0-9]{1,9}",
     example="0",
 )
-TERMINAL = param("terminal", default="STORED", help="statuses of images that are done with, separated by commas")
+TERMINAL = param(
+    "terminal",
+    default="STORED",
+    help="statuses of images that are done with, separated by commas",
+    labels_of="status",
+)
 PROCESSING_BEFORE = param(
     "processing_before",
     help="images that are PROCESSING and were last touched before this moment (UTC) are served too",

@@ -10,7 +10,7 @@ from migrator.database import inventory
 from migrator.database.connect import Connection
 from migrator.engine import inplace, keys
 from migrator.engine.accounts import Counted
-from migrator.engine.given import refuse_unusable
+from migrator.engine.given import refuse_no_labels, refuse_unusable
 from migrator.engine.looked_up import asked_for
 from migrator.engine.moved import moved_rows
 from migrator.engine.projection.awaited import Awaited
@@ -110,6 +110,7 @@ def prepare(
     shape = wanted or live or declared
     recorded = backfills.recorded(conn, change.name, backfill.name) if ledger else None
     stored = ledger and parameters.are_stored(conn, change.name, change.arguments)
+    refuse_no_labels(change, backfill, [one for one in (source, (shapes or {}).get(read)) if one is not None])
     catalog, target = catalog_of(conn), shape or unchecked(backfill, relation)
     as_it_will_be = ((shapes or {}).get(read) if read in adopting else None) or source
     instead = {} if as_it_will_be is source else inplace.instead_of(as_it_will_be, source, catalog.type_exists)

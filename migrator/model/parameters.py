@@ -32,7 +32,8 @@ class Parameter:
     """The declaration of a parameter: its name, its type and what holds when nobody gives it.
 
     `fits` is a regular expression that the whole of a text or number matches; `example` is one that does. `needed` says
-    that a backfill which is wanted cannot do without, though it stands in a fragment.
+    that a backfill which is wanted cannot do without, though it stands in a fragment. `labels_of` is a column of the
+    source: where that is an enum, the text is one or more of its labels, separated by commas.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Parameter:
     fits: str = ""
     example: str = ""
     needed: bool = False
+    labels_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +80,12 @@ def param(
     fits: str = "",
     example: str = "",
     needed: bool = False,
+    labels_of: str = "",
 ) -> Parameter:
     """Declare a parameter of a change.
 
     Raises ConfigurationError (M110) for a type that is none of str, int, float, bool, File, Table and Pattern,
-    and for an `example` that does not fit.
+    for an `example` that does not fit, and for `labels_of` beside another type than str.
     """
     if kind not in KINDS:
         raise ConfigurationError(
@@ -96,4 +99,8 @@ def param(
             f"parameter {name!r} says what fits, but it is no str or int, or its example {example!r} does not fit.",
             "Give an example that matches, or leave both away.",
         )
-    return Parameter(name, kind, default, help, fits, example, needed)
+    if labels_of and kind is not str:
+        raise ConfigurationError(
+            "M110", f"parameter {name!r} is to name labels of {labels_of}, and is no str.", "Declare it as str."
+        )
+    return Parameter(name, kind, default, help, fits, example, needed, labels_of)

@@ -22,7 +22,7 @@ from migrator.demo.phase_2_jobs.fates import (
 )
 from migrator.demo.phase_2_jobs.planted import DONE, FAILED_AFTER_MOVING, MALFORMED, NO_FILES, STUCK
 from migrator.ledger.quarantine import Selection
-from migrator.model.errors import MigratorError
+from migrator.model.errors import ConfigurationError, MigratorError
 from migrator.model.step import Phase, State
 from migrator.model.verdict import Balance
 from migrator.workflow import housekeeping, use_cases
@@ -193,15 +193,26 @@ def test_p_t15_the_names_are_those_of_the_tables(photos: Copies) -> None:
 
 
 def test_p_t16_which_status_is_final_is_said(photos_in_use: Copies) -> None:
-    """By one contract STORED is the end, by another PROCESSED: what is final, and what a repair gives, is said."""
+    """By one contract STORED is the end, by another PROCESSED: what is final, and what a repair gives, is said.
+
+    A word that is no label of the enum is refused with those there are, before anything is changed.
+    """
     url = photos_in_use()
+    for verb in (use_cases.plan, run):
+        with pytest.raises(
+            ConfigurationError, match=r"terminal: 'PROCESSED', 'DONE' are no labels of Image\.status"
+        ) as no:
+            verb(desk_on(url, terminal="PROCESSED, INGESTED,DONE", repair_stored="true"))
+        assert "M106" == no.value.id
+        assert "UPLOADED" in no.value.cure
+    assert [] == rows_of(url, ORDERED)
+    execute(url, """ALTER TYPE "ImageStatus" ADD VALUE 'PROCESSED'""")
     desk = desk_on(url, terminal="PROCESSED, INGESTED", repair_stored="true")
     run(desk)
     assert [] == rows_of(url, ORDERED)
     assert terms(desk, PREVIEWS)["skipped", "it is done with"] > 200
-    assert {("quarantined", 'status: not a valid public."ImageStatus"'): len(STUCK)} == {
-        name: number for name, number in terms(desk, IMAGES).items() if name[0] == "quarantined"
-    }
+    assert terms(desk, IMAGES)["moved", ""] == len(STUCK)
+    assert len(STUCK) == scalar(url, """SELECT count(*) FROM "Image" WHERE status = 'PROCESSED'""")
 
 
 def test_dead_workers_jobs_are_given_back_only_if_asked(photos_in_use: Copies) -> None:

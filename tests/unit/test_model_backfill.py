@@ -176,3 +176,9 @@ def test_a_pace_wants_a_number(at_most: object) -> None:
     """A parameter without a default, or of another type, is none."""
     with pytest.raises(ConfigurationError, match="M110 pace"):
         pace(at_most=at_most, open=sql("SELECT 1"))  # type: ignore[arg-type]
+
+
+def test_only_a_text_names_labels() -> None:
+    """A Parameter that names labels of an enum is a str."""
+    with pytest.raises(ConfigurationError, match="M110 parameter 'done' is to name labels of status"):
+        param("done", int, labels_of="status")
