@@ -9,7 +9,7 @@ from migrator.database import catalog
 from migrator.database.connect import Connection
 from migrator.database.objects import objects
 from migrator.database.session import value
-from migrator.model.anatomy import Anatomy, Beside, Column, Kind, Part
+from migrator.model.anatomy import Anatomy, Beside, Column, Kind, Part, Use
 from migrator.model.names import Relation, literal, quote
 
 _COLUMNS = """(SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
@@ -189,7 +189,32 @@ _FUNCTIONS = """SELECT jsonb_build_object('kind', CASE f.prokind WHEN 'p' THEN '
 
 _TYPES = """SELECT jsonb_build_object('kind', 'type', 'name', format('%I.%I', n.nspname, t.typname), 'definition',
     'ENUM (' || (SELECT string_agg(quote_literal(l.enumlabel), ', ' ORDER BY l.enumsortorder)
-        FROM pg_enum l WHERE l.enumtypid = t.oid) || ')')
+        FROM pg_enum l WHERE l.enumtypid = t.oid) || ')',
+    'labels', (SELECT json_agg(l.enumlabel ORDER BY l.enumsortorder) FROM pg_enum l WHERE l.enumtypid = t.oid),
+    'uses', (SELECT json_agg(json_build_object('schema', cn.nspname, 'table', c.relname, 'column', a.attname,
+        'default', pg_get_expr(d.adbin, d.adrelid), 'bytes', pg_table_size(c.oid))
+        ORDER BY cn.nspname, c.relname, a.attname)
+        FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace cn ON cn.oid = c.relnamespace
+        LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.atttypid = t.oid AND NOT a.attisdropped AND c.relkind = 'r'),
+    'bound', (SELECT json_agg(DISTINCT said) FROM (
+        SELECT pg_describe_object(u.classid, u.objid, u.objsubid) FROM pg_depend u
+        LEFT JOIN pg_class c ON u.classid = 'pg_class'::regclass AND c.oid = u.objid
+        WHERE u.refclassid = 'pg_type'::regclass AND u.refobjid IN (t.oid, t.typarray) AND u.deptype = 'n'
+          AND NOT (c.relkind = 'r' AND u.objsubid > 0 AND u.refobjid = t.oid
+            AND NOT EXISTS (SELECT FROM pg_inherits h WHERE c.oid IN (h.inhrelid, h.inhparent)))
+          AND NOT (u.classid = 'pg_attrdef'::regclass AND EXISTS (SELECT FROM pg_attrdef d JOIN pg_attribute a
+            ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+            WHERE d.oid = u.objid AND a.atttypid = t.oid AND a.attgenerated = ''))
+        UNION ALL SELECT pg_describe_object(u.classid, u.objid, 0) FROM pg_attribute a JOIN pg_depend u
+          ON u.refclassid = 'pg_class'::regclass AND u.refobjid = a.attrelid AND u.refobjsubid = a.attnum
+        WHERE a.atttypid = t.oid AND u.classid IN ('pg_rewrite'::regclass, 'pg_policy'::regclass,
+          'pg_trigger'::regclass, 'pg_constraint'::regclass) AND (u.classid <> 'pg_constraint'::regclass OR EXISTS
+          (SELECT FROM pg_constraint o WHERE o.oid = u.objid AND o.contype IN ('c', 'f', 'x')))
+        UNION ALL SELECT 'its owner, ' || t.typowner::regrole WHERE t.typowner <> current_user::regrole
+        UNION ALL SELECT 'its rights' WHERE t.typacl IS NOT NULL
+        UNION ALL SELECT 'its comment' FROM pg_description WHERE classoid = 'pg_type'::regclass AND objoid = t.oid
+        ) AS b(said)))
     FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'e' AND """
 
 _NOT_OF_EXTENSIONS = " AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = {}.oid AND e.deptype = 'e')"
@@ -207,7 +232,25 @@ def besides(conn: Connection) -> dict[str, Beside]:
 def _beside(said: dict[str, Any]) -> Beside:
     kind, name, definition = said["kind"], said["name"], said["definition"]
     create = f"CREATE TYPE {name} AS {definition}" if kind == "type" else definition
-    return Beside(kind=kind, name=name, content=definition, create=create, drop=f"DROP {kind.upper()} {name}")
+    uses = (
+        Use(
+            relation=Relation(one["schema"], one["table"]),
+            column=one["column"],
+            default=one["default"],
+            bytes=one["bytes"],
+        )
+        for one in said.get("uses") or ()
+    )
+    return Beside(
+        kind=kind,
+        name=name,
+        content=definition,
+        create=create,
+        drop=f"DROP {kind.upper()} {name}",
+        labels=tuple(said.get("labels") or ()),
+        uses=tuple(uses),
+        bound=tuple(said.get("bound") or ()),
+    )
 
 
 _NAMED = ("view ", "materialized view ", "foreign table ", "schema ", "extension ", "statistics ", "aggregate ")

@@ -127,14 +127,31 @@ def _listed(one: Part, at: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """A column of an ordinary table that has a type, with its default and the size of its table."""
+
+    relation: Relation
+    column: str
+    default: str | None
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """What a revision makes beside tables: a function, a type; without `create`, something we cannot bring over."""
+    """What a revision makes beside tables: a function, a type; without `create`, something we cannot bring over.
+
+    Of an enumeration `labels` are its words, `uses` the columns that have it, and `bound` says what else keeps it from
+    being made anew.
+    """
 
     kind: str
     name: str
     content: str
     create: str = ""
     drop: str = ""
+    labels: tuple[str, ...] = ()
+    uses: tuple[Use, ...] = field(default=(), compare=False)
+    bound: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,9 @@ def _has_begun(conn: Connection, declaration: Declaration | None) -> bool:
     """Say whether a revision that only alters tables finds something of what it makes there already."""
     if declaration is None or declaration.made:
         return False
+    types = {name: one for name, one in besides(conn).items() if one.kind == "type"}
+    if any(one.kind == "type" and types.get(f"type {one.name}") == one for one in declaration.beside):
+        return True
     live = anatomies(conn, [one.relation for one in declaration.altered])
     before = {one.relation: one for one in declaration.before}
     return any(

@@ -188,3 +188,119 @@ def test_t7_what_forbids_or_shows_our_rows_is_refused(drift: str, database_from)
         run(documented(url))
     assert why in refused.value.what
     assert before == as_it_was(url)
+
+
+ROOMS = """
+CREATE TYPE mood AS ENUM ('good', 'bad', 'worst');
+CREATE TABLE rooms (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    number int UNIQUE, place int, during int4range, mood mood NOT NULL DEFAULT 'good',
+    CONSTRAINT one_guest EXCLUDE USING gist (during WITH &&),
+    CONSTRAINT one_place EXCLUDE USING hash (place WITH =))
+"""
+AS_FOUND = """
+CREATE TYPE mood AS ENUM ('good', 'worst');
+CREATE TABLE rooms (
+    id bigint PRIMARY KEY, number int UNIQUE, place int, during int4range, mood mood NOT NULL DEFAULT 'good',
+    CONSTRAINT someone EXCLUDE USING gist (during WITH &&));
+INSERT INTO rooms SELECT i, i, i, int4range(i, i + 1), 'worst' FROM generate_series(11, 15) AS i
+"""
+LABELS = "SELECT array_agg(enumlabel ORDER BY enumsortorder)::text FROM pg_enum"
+
+
+def rooms(tmp_path: Path, url: str, more: tuple[str, ...] = ()):
+    """Write a project whose revision makes the table of rooms."""
+    execute(url, "CREATE TABLE old (id bigint PRIMARY KEY); INSERT INTO old VALUES (1), (2)")
+    columns = {
+        "number": "sql('id::int')",
+        "mood": "constant('bad')",
+        **dict.fromkeys(("place", "during"), "missing('nobody said')"),
+    }
+    source = definition(columns, target="'rooms'", identity="'number'")
+    downs = ["DROP TABLE rooms; DROP TYPE mood", *("SELECT 1" for _ in more)]
+    return make_project(tmp_path, url, ddl_up=[ROOMS, *more], ddl_down=downs, backfills={"rooms_from_old": source})
+
+
+def test_exclusions_identities_and_labels_that_are_equal_are_adopted(database: str, tmp_path: Path) -> None:
+    """Nothing is run; a label more is a note, and the table stays as it was."""
+    execute(database, ROOMS)
+    execute(database, "ALTER TYPE mood ADD VALUE 'none'")
+    execute(database, "ALTER TABLE rooms RENAME CONSTRAINT one_guest TO another")
+    desk = rooms(tmp_path, database)
+    before = as_it_was(database)
+    plan = use_cases.plan(desk)
+    assert not plan.steps[0].preview.sql
+    assert any("type public.mood has none beside what is declared" in one for one in plan.notes)
+    step = expanded(desk)
+    assert ("adopted", []) == (step.origin, step.undo["acts"])
+    back(desk)
+    assert before == as_it_was(database)
+
+
+def test_an_exclusion_an_identity_and_a_label_that_are_missing_come_and_go(database: str, tmp_path: Path) -> None:
+    """The plan says that undo makes the type anew; after it everything is as it was found, rows too."""
+    execute(database, AS_FOUND)
+    desk = rooms(tmp_path, database)
+    before = as_it_was(database)
+    plan = use_cases.plan(desk)
+    sql = "\n".join(plan.steps[0].preview.sql)
+    assert "ALTER TYPE public.mood ADD VALUE IF NOT EXISTS 'bad' AFTER 'good'" in sql
+    assert "label bad of type public.mood is missing; undo makes the type anew and rewrites rooms" in sql
+    assert "H116" in {one.id for one in plan.hazards}
+    assert before == as_it_was(database)
+    run(desk, to=Phase.VERIFY)
+    assert check(desk).proven
+    assert [("{good,bad,worst}",)] == rows_of(database, LABELS)
+    ours = rows_of(database, "SELECT id, number, mood::text FROM rooms WHERE number < 3")
+    assert [(16, 1, "bad"), (17, 2, "bad")] == ours
+    back(desk)
+    assert before == as_it_was(database)
+
+
+def test_rows_that_exclude_each_other_or_hold_a_new_label_are_counted_first(database: str, tmp_path: Path) -> None:
+    """M216 before anything is written, and M218 before a label goes that somebody uses by now."""
+    execute(database, AS_FOUND)
+    execute(database, "UPDATE rooms SET place = 12 WHERE id < 14")
+    desk = rooms(tmp_path, database)
+    before = as_it_was(database)
+    with pytest.raises(RefusedError, match=r"rooms: 3 rows: EXCLUDE USING hash \(place WITH =\)") as refused:
+        run(desk)
+    assert "M216" == refused.value.id
+    assert before == as_it_was(database)
+    execute(database, "UPDATE rooms SET place = id")
+    run(desk, to=Phase.EXPAND)
+    execute(database, "UPDATE rooms SET mood = 'bad' WHERE id = 11")
+    with pytest.raises(RefusedError, match="rooms: 1 row: mood is bad") as refused:
+        back(desk)
+    assert "M218" == refused.value.id
+    execute(database, "UPDATE rooms SET mood = 'worst' WHERE id = 11")
+    back(desk)
+    assert [("{good,worst}",)] == rows_of(database, LABELS)
+
+
+def test_a_label_of_a_type_that_cannot_be_made_anew_is_refused(database: str, tmp_path: Path) -> None:
+    """A view knows the type's column: the refusal says so, and gives the statement to whoever wants it for ever."""
+    execute(database, AS_FOUND)
+    execute(database, "CREATE VIEW moods AS SELECT mood FROM rooms")
+    desk = rooms(tmp_path, database)
+    with pytest.raises(RefusedError) as refused:
+        run(desk)
+    assert "M209" == refused.value.id
+    assert (
+        "PostgreSQL takes no label back, and the type cannot be made anew because of column mood of view"
+        in refused.value.what
+    )
+    assert "ALTER TYPE public.mood ADD VALUE IF NOT EXISTS 'bad' AFTER 'good'" in refused.value.what
+
+
+def test_labels_of_a_later_revision_that_are_there_are_adopted_too(database: str, tmp_path: Path) -> None:
+    """Where everything was run by hand, the revision that adds a label finds it, and is not run."""
+    execute(database, ROOMS)
+    execute(database, "ALTER TYPE mood ADD VALUE 'none'")
+    desk = rooms(tmp_path, database, ("ALTER TYPE mood ADD VALUE 'none'",))
+    before = as_it_was(database)
+    run(desk, to=Phase.EXPAND)
+    origins = [one.origin for one in status_facts(desk).steps if one.phase is Phase.EXPAND]
+    assert ["adopted", "adopted"] == origins
+    back(desk)
+    assert before == as_it_was(database)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from migrator.engine.reconcile import acts, foreign_keys
+from migrator.engine.reconcile import acts, exclusions, foreign_keys
 from migrator.engine.reconcile.columns import Found
 from migrator.engine.reconcile.foreign_keys import FOREIGN_KEYS
 from migrator.engine.reconcile.words import plain, words
@@ -113,8 +113,11 @@ def _missing(found: Anatomy, one: Part, extra: Iterable[Part], major: int) -> Fo
             )
         case "index":
             return Found(acts=(acts.index_made(found, one),))
+        case "exclusion" if (act := exclusions.made(found, one)) is not None:
+            return Found(acts=(act,))
         case _:
-            return Found(reasons=(f"{one.shown} is missing, and cannot be made without stopping readers and writers",))
+            why = "its rows would be compared while nobody reads or writes: make it yourself"
+            return Found(reasons=(f"{one.shown} is missing; {why}: {one.create}",))
 
 
 def _extra(declared: Anatomy, one: Part, strings: frozenset[str]) -> Found:

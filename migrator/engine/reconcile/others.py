@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from migrator.engine.reconcile import enums
 from migrator.engine.reconcile.columns import BRIEF, Found
 from migrator.engine.reconcile.constraints import matched
 from migrator.model.adoption import Act
@@ -143,6 +144,7 @@ def find_beside(declared: tuple[Beside, ...], found: Mapping[str, Beside], at: R
             yield Found(acts=(act,))
         elif other is None:
             yield Found(reasons=(f"{said} is missing",))
+        elif other.content != one.content and one.kind == "type":
+            yield enums.find(one, other, at)
         elif other.content != one.content:
-            labels = f" is {other.content}, declared: {one.content}" if one.kind == "type" else " is another one"
-            yield Found(reasons=(f"{said}{labels if one.kind in {'type', ''} else ' has another body than declared'}",))
+            yield Found(reasons=(f"{said}{' has another body than declared' if one.kind else ' is another one'}",))
