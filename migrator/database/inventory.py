@@ -10,6 +10,7 @@ from migrator.database import catalog
 from migrator.database.connect import Connection
 from migrator.database.objects import objects
 from migrator.database.server import ServerFacts, foreign_version_tables, rights, server
+from migrator.database.session import rows
 from migrator.database.types import (
     cast_context,
     describe,
@@ -89,6 +90,17 @@ _CHECKS = f"""(SELECT json_agg(json_build_object('name', o.conname,
         ORDER BY o.conname)
     FROM pg_constraint o WHERE o.conrelid = c.oid AND o.contype = 'c' AND {_ENFORCED})"""
 
+# What no partition takes is refused as by a CHECK: the bounds of all leaves, each with those of its parents. Nothing is
+# said of hashes, of keys that are worked out, and of so many leaves that asking each would take long.
+_BOUNDS = """(SELECT CASE WHEN bool_and(bound <> '' AND bound NOT LIKE '%satisfies_hash_partition%') AND count(*) <= 100
+    THEN json_build_object('name', 'the partitions of ' || c.relname, 'expression', string_agg(bound, ' OR '),
+        'columns', (SELECT json_agg(DISTINCT a.attname) FROM pg_partition_tree(c.oid) t
+            JOIN pg_partitioned_table k ON k.partrelid = t.relid JOIN pg_attribute a ON a.attrelid = k.partrelid
+                AND a.attnum = ANY (k.partattrs::int2[])
+            HAVING bool_and(k.partexprs IS NULL))) END
+    FROM (SELECT coalesce('(' || pg_get_partition_constraintdef(t.relid) || ')', '') AS bound
+        FROM pg_partition_tree(c.oid) t WHERE t.isleaf AND t.relid <> c.oid) AS leaves WHERE c.relkind = 'p')"""
+
 
 # Of what is pointed at, where it is another one than that of the column which points.
 _COLLATIONS = """(SELECT json_agg(CASE WHEN a.attcollation <> b.attcollation AND b.attcollation <> 0
@@ -150,7 +162,7 @@ _QUERY = f"""SELECT json_build_object('oid', c.oid::int8, 'schema', n.nspname, '
     'kind', c.relkind,
     'row_security', c.relrowsecurity, 'comment', obj_description(c.oid, 'pg_class'),
     'estimated_rows', coalesce(s.estimated, 0), 'bytes', coalesce(s.size, 0),
-    'columns', {_COLUMNS}, 'uniques', {_UNIQUES}, 'checks', {_CHECKS},
+    'columns', {_COLUMNS}, 'uniques', {_UNIQUES}, 'checks', {_CHECKS}, 'bounds', {_BOUNDS},
     'foreign_keys', {_foreign_keys("conrelid", "confrelid")},
     'referenced_by', {_foreign_keys("confrelid", "conrelid")},
     'triggers', {_TRIGGERS}, 'indexes', {_INDEXES}, 'rules', {_RULES}, 'heirs', {_HEIRS}, 'policies', {_POLICIES})
@@ -172,12 +184,31 @@ def tables(conn: Connection, relations: Iterable[Relation]) -> dict[Relation, Ta
     return {one.relation: one for one in found}
 
 
+def parents(conn: Connection, relations: Iterable[Relation]) -> dict[Relation, tuple[Relation, ...]]:
+    """Name the partitioned tables that each partition among these belongs to, the nearest one first."""
+    listed = ", ".join(f"({literal(one.schema)}::name, {literal(one.name)}::name)" for one in relations)
+    if not listed:
+        return {}
+    found: dict[Relation, tuple[Relation, ...]] = {}
+    for schema, name, above, parent in rows(
+        conn,
+        "SELECT n.nspname, c.relname, pn.nspname, p.relname FROM pg_catalog.pg_class c"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,"
+        " LATERAL pg_catalog.pg_partition_ancestors(c.oid) WITH ORDINALITY a(oid, at)"
+        " JOIN pg_catalog.pg_class p ON p.oid = a.oid JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace"
+        f" WHERE c.relispartition AND a.at > 1 AND (n.nspname, c.relname) IN (VALUES {listed}) ORDER BY c.oid, a.at",
+    ):
+        one = Relation(str(schema), str(name))
+        found[one] = (*found.get(one, ()), Relation(str(above), str(parent)))
+    return found
+
+
 def _table(said: dict[str, Any]) -> Table:
     return Table(
         relation=Relation(said["schema"], said["name"]),
         columns=tuple(TableColumn(**{**one, "type": type_from(one["type"])}) for one in said["columns"] or ()),
         uniques=tuple(Unique(**_with_tuples(one)) for one in said["uniques"] or ()),
-        checks=tuple(Check(**_with_tuples(one)) for one in said["checks"] or ()),
+        checks=tuple(Check(**_with_tuples(one)) for one in _checks(said)),
         foreign_keys=tuple(_foreign_key(one) for one in said["foreign_keys"] or ()),
         referenced_by=tuple(_foreign_key(one) for one in said["referenced_by"] or ()),
         triggers=tuple(
@@ -189,6 +220,11 @@ def _table(said: dict[str, Any]) -> Table:
         policies=tuple(Policy(**one) for one in said["policies"] or ()),
         **{name: said[name] for name in ("oid", "kind", "row_security", "comment", "estimated_rows", "bytes")},
     )
+
+
+def _checks(said: dict[str, Any]) -> list[dict[str, Any]]:
+    bounds = said["bounds"]
+    return [*(said["checks"] or ()), *([bounds] if bounds and bounds["columns"] else ())]
 
 
 def _with_tuples(said: dict[str, Any]) -> dict[str, Any]:

@@ -173,7 +173,9 @@ class RunRevision:
 
     def _refuse_loss(self, conn: Connection, made: Relation) -> None:
         execute(conn, f"LOCK TABLE {made.sql} IN ACCESS EXCLUSIVE MODE")
-        rows, accepted = int(value(conn, f"SELECT count(*) FROM {made.sql}")), self.accepted.get(str(made), 0)
+        whole = (made, *inventory.parents(conn, [made]).get(made, ()))  # rows of a partition are rows of its table
+        accepted = max(self.accepted.get(str(one), 0) for one in whole)
+        rows = int(value(conn, f"SELECT count(*) FROM {made.sql}"))
         if rows > accepted:
             raise RefusedError(
                 "M412",

@@ -195,10 +195,15 @@ def written_by(conn: Connection, desk: Desk, facts: Facts) -> list[Written]:
 
 
 def dropped_tables(conn: Connection, desk: Desk, facts: Facts) -> dict[Relation, Table]:
-    """Find the tables that the downgrades will drop; one that was there before the change is not among them."""
+    """Find the tables that the downgrades will drop; one that was there before the change is not among them.
+
+    Nor is a partition whose table goes too: its rows are rows of that one.
+    """
     made = [one for step in revision_steps(desk, facts) if step.name in facts.applied for one in step.makes]
     there = tables_found(facts.steps)
-    return inventory.tables(conn, [one for one in made if one not in there])
+    found = inventory.tables(conn, [one for one in made if one not in there])
+    above = inventory.parents(conn, found)
+    return {one: table for one, table in found.items() if not set(above.get(one, ())) & set(found)}
 
 
 def dropped_columns(

@@ -97,8 +97,10 @@ def _counts(conn: Connection, desk: Desk) -> tuple[int, int | None, int, str | N
     found = one(
         conn,
         "SELECT coalesce(sum(r.read), 0)::bigint,"
-        " (SELECT sum(greatest(c.reltuples, 0))::bigint FROM unnest(%(sources)s::text[]) AS source(name)"
-        "   JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(source.name)),"
+        " (SELECT sum(greatest(c.reltuples, 0))::bigint FROM unnest(%(sources)s::text[]) AS source(name),"
+        "   LATERAL (SELECT pg_catalog.to_regclass(source.name) AS oid) AS named JOIN pg_catalog.pg_class c"
+        "   ON c.oid = named.oid AND c.relkind <> 'p'"
+        "     OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(named.oid) WHERE isleaf)),"
         " (SELECT count(*) FROM migrator.quarantine q JOIN migrator.backfill b ON b.id = q.backfill"
         "   WHERE b.change = %(change)s AND q.status = 'open'),"
         " (SELECT to_char(max(at), 'YYYY-MM-DD HH24:MI') FROM migrator.step WHERE change = %(change)s)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from migrator.cli.render import quarantine
@@ -33,7 +34,11 @@ def test_quarantine_is_counted_and_named():
     counts = [("video_jobs_from_multitalk_jobs", "status: unknown word", "open", 1)]
     shown = text(quarantine.overview("c", counts, [ENTRY]))
     assert "   1  open    video_jobs_from_multitalk_jobs  status: unknown word" in shown
-    assert " 4  open    multitalk_jobs  5f0c  canceled" in shown
+    assert " 4  open    multitalk_jobs  5f0c  status: unknown word: canceled" in shown
+    assert "more" not in shown
+    three = text(quarantine.overview("c", [(*counts[0][:3], 3)], [replace(ENTRY, sqlstate="22P02")]))
+    assert " 4  open    multitalk_jobs  5f0c  canceled" in three
+    assert "… and 2 more: --limit N names more of them" in three
     assert "migrator quarantine show c --id 4" in shown
     assert quarantine.overview("c", [], []) == ["Nothing is in quarantine."]
 

@@ -18,7 +18,9 @@ def overview(change: str, counts: Counts, entries: Sequence[Entry], *, width: in
     """Write the rows in quarantine by backfill, reason and status, then the first of them."""
     if not counts:
         return ["Nothing is in quarantine."]
-    return list(blocks(_counted(counts, width), _listed(entries, width), _ways(change, counts, entries)))
+    more = sum(count for *_, count in counts) - len(entries)
+    rest = [f"… and {number(more)} more: --limit N names more of them"] if more > 0 and entries else []
+    return list(blocks(_counted(counts, width), [*_listed(entries, width), *rest], _ways(change, counts, entries)))
 
 
 def _counted(counts: Counts, width: int) -> list[str]:
@@ -31,8 +33,15 @@ def _listed(entries: Sequence[Entry], width: int) -> list[str]:
     if not entries:
         return []
     table = [("id", "status", "source", "key", "why")]
-    table += [(str(one.id), one.status, one.source, ", ".join(one.key), one.message or one.reason) for one in entries]
+    table += [(str(one.id), one.status, one.source, ", ".join(one.key), _why(one)) for one in entries]
     return columns(table, right=(0,), width=width)
+
+
+def _why(one: Entry) -> str:
+    """Say what the server said; of a fault that we found, the reason with the value that is at fault."""
+    if one.sqlstate and one.message:
+        return one.message
+    return f"{one.reason}: {one.message}" if one.message else one.reason
 
 
 def _ways(change: str, counts: Counts, entries: Sequence[Entry]) -> Iterator[str]:
