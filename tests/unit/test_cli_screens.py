@@ -311,10 +311,24 @@ def test_status_is_one_line_for_each_change():
     assert status.status([]) == ["There is no change yet."]
 
 
-@pytest.mark.parametrize("width", [80, 90, 100])
+@pytest.mark.parametrize("width", [60, 70, 80, 90, 100])
 def test_screens_fit_the_width(width):
-    """No line is wider than the terminal, but for commands."""
+    """No line is wider than the terminal, but for commands; a step's title is whole where lines are short."""
+    title = '"Sales" ← OrderLine: a name that is long enough'
+    step = StepReport(
+        phase=Phase.BACKFILL,
+        name="sales",
+        title=title,
+        rows=60_000,
+        seconds=36.0,
+        detail={"moved": 39_544, "quarantined": 20_456},
+    )
+    narrow = replace(
+        Report(change="sales", verb="apply", database="shop", state=State.COPIED), steps=(step,), balances=(BALANCE,)
+    )
+    assert title in text(report.report(narrow, width=width))
     screens = [
         *plan.plan(PLAN, width=width),
+        *report.report(narrow, width=width),
     ]
     assert [line for line in screens if len(line) > width and "migrator " not in line] == []

@@ -99,7 +99,11 @@ def _fitted(lines: Iterable[Line], room: int) -> Iterator[str]:
         indent = " " * (len(name) - len(name.lstrip()))
         *before, last = fold(name.strip(), room - len(count) - 2, first=indent)
         yield from before
-        yield f"{last:<{room - len(count)}}{count}"
+        if len(last) + len(count) < room:
+            yield f"{last:<{room - len(count)}}{count}"
+        else:
+            yield last if len(last) <= room else f"{last[: room - 1]}…"
+            yield f"{count:>{room}}"
 
 
 def misplaced(sources: Sequence[SourceBalance], *, width: int = WIDTH) -> Iterator[str]:

@@ -11,6 +11,7 @@ from migrator.model.commands import again, command
 from migrator.model.step import Hazard, Phase, Plan, PlannedStep, State
 
 STEP: Final = 46  # columns for what a step is called
+LEAST: Final = 16  # of them, however narrow the terminal
 TITLE: Final = 13
 APPLY: Final = "apply"
 OBJECTS: Final = "objects of "  # begins the title of a Step that copies objects, beside that of their rows
@@ -46,7 +47,7 @@ def _steps(given: Plan, width: int) -> list[str]:
         return ["Every step is done."]
     head = (" #", "phase", "step", "rows", "locks")
     table = [head, *(_step(number_of, one) for number_of, one in enumerate(given.steps, 1))]
-    return columns(table, right=(0, 3), limits={2: STEP}, width=width)
+    return columns(table, right=(0, 3), limits={2: max(STEP - (WIDTH - width), LEAST)}, width=width)
 
 
 def _step(number_of: int, one: PlannedStep) -> tuple[str, ...]:

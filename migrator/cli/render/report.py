@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from migrator.cli.render import balance
@@ -62,7 +62,16 @@ def _steps(given: Report, width: int) -> list[str]:
     others = sum(max(len(line[at]) for line in made) + len(GAP) for at in (0, 1, 3, 4, 5))
     room = max(STEP, width - others)
     short = [(*line[:2], elided(line[2], room), *line[3:]) for line in made]
-    return columns(short, right=(3,), width=width)
+    lines = columns(short, right=(3,), width=width)
+    return lines if all(len(one) <= width for one in lines) else list(_narrow(made, width))
+
+
+def _narrow(steps: Iterable[Sequence[str]], width: int) -> Iterator[str]:
+    """Write Steps where a table has no room: what it is, and below it what became of it."""
+    for sign, phase, title, *said in steps:
+        head = f"{sign}  {phase:<{len(Phase.BACKFILL.value)}}  "
+        yield from fold(title, width, first=head)
+        yield from fold(" · ".join(one for one in said if one), width, first=" " * len(head))
 
 
 def _balances(given: Report, width: int) -> list[str]:
