@@ -21,6 +21,7 @@ from migrator.ledger.lease import Lease
 from migrator.ledger.run import Listen, Run
 from migrator.model.backfill import Backfill
 from migrator.model.checked_objects import CheckedObjects, PlannedObjects
+from migrator.model.commands import command
 from migrator.model.errors import RefusedError, UsageError
 from migrator.model.moved_objects import Document, MovedObject, is_wanted
 from migrator.model.step import Event, Phase, Report, State, StepReport
@@ -228,7 +229,7 @@ def _refuse_uncopyable(desk: Desk, facts: Facts) -> None:
         raise UsageError(
             "M295",
             f"{desk.change.name} is {facts.state}: which objects its rows name is known when its tables are made.",
-            f"First: migrator apply {desk.change.name} --to expand",
+            f"First: {command('apply', desk.change.name, '--to', 'expand')}",
         )
 
 
@@ -241,7 +242,7 @@ def _joined(conn: Connection, desk: Desk) -> Lease:
         raise RefusedError(
             "M295",
             f"There is no copy of the objects of {name} to be joined: {doing}.",
-            f"Begin one: migrator objects copy {name}",
+            f"Begin one: {command('objects copy', name)}",
         )
     return held
 

@@ -11,6 +11,7 @@ from migrator.engine.objects.documents import Documents
 from migrator.engine.prepare import Prepared, prepare
 from migrator.ledger.run import Listen, Run
 from migrator.model.checked_objects import WrittenDocuments
+from migrator.model.commands import command
 from migrator.model.errors import UsageError
 from migrator.model.step import Event, Phase
 from migrator.workflow.change_steps import object_copy
@@ -57,7 +58,7 @@ def _prepared(conn: Connection, desk: Desk) -> list[Prepared]:
     found = [one for one in every if one.recorded is not None]
     if not found:
         what = f"No row of {desk.change.name} was moved yet: there is nothing to write a document for."
-        raise UsageError("M296", what, f"First: migrator apply {desk.change.name}")
+        raise UsageError("M296", what, f"First: {command('apply', desk.change.name)}")
     return [one for one in found if one.projection.written]
 
 

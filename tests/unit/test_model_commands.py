@@ -21,11 +21,8 @@ PACKAGE = Path(commands.__file__).parents[1]
 VERBS = "apply|archive|backfill|consumers|drop|ledger|objects|plan|quarantine|rollback|status|verify|verify-counts"
 WRITTEN = re.compile(rf"\bmigrator (?:{VERBS})\b")
 HELP = {"verb", "Option", "Argument", "_option"}  # calls whose texts are help, and examples of it
-# What names a verb and no command of this run, and rooms that still write theirs by hand.
-ASIDE = {
-    "cli/app.py", "cli/verbs/demo.py", "cli/verbs/objects.py", "database/explaining.py",
-    "workflow/objects.py", "workflow/objects_meta.py",
-}  # fmt: skip
+# What names a verb and no command of this run.
+ASIDE = {"cli/app.py", "cli/verbs/demo.py", "database/explaining.py"}
 RUN = Typed(
     shared=("--config", "studio/", "--database-url", "postgresql://app@db/studio"),
     params=("--param", "word=it's $5"),

@@ -12,6 +12,7 @@ from migrator.cli.progress import listening
 from migrator.cli.run import Run
 from migrator.cli.shell import application
 from migrator.cli.verb import verb
+from migrator.model.commands import command
 from migrator.model.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def copy(
     from migrator.workflow import objects
 
     desk = run.desk(change)
-    run.stopped = f"Stopped. What is copied is recorded. Go on with: migrator objects copy {desk.change.name}"
+    run.stopped = f"Stopped. What is copied is recorded. Go on with: {command('objects copy', desk.change.name)}"
     with listening(run) as listen:
         report = (objects.join if join else objects.copy)(desk, listen=listen)
     run.stopped = ""
@@ -127,7 +128,7 @@ def meta(run: Run, *, change: ChangeName = None, show: Show = 20) -> int:
     from migrator.workflow import objects_meta
 
     desk = run.desk(change)
-    run.stopped = f"Stopped. What is written is recorded. Go on with: migrator objects meta {desk.change.name}"
+    run.stopped = f"Stopped. What is written is recorded. Go on with: {command('objects meta', desk.change.name)}"
     with listening(run) as listen:
         found = objects_meta.meta(desk, show=show, listen=listen)
     run.stopped = ""
@@ -212,9 +213,8 @@ def _delete(run: Run, desk: "Desk", wanted: "Wanted") -> int:
         asked = f"Type the name of the bucket to delete {found.deletable.objects:,} objects from it"
         wanted = replace(wanted, typed=typer.prompt(asked, err=True))
     objects_deletion.refuse_typed(bucket, wanted.typed)
-    run.stopped = (
-        f"Stopped. What is deleted stands in {wanted.manifest}, if that was written. Go on with:"
-        f" migrator objects orphans {desk.change.name} --delete --continue --manifest {wanted.manifest} …"
+    run.stopped = f"Stopped. What is deleted stands in {wanted.manifest}, if that was written. Go on with: " + command(
+        "objects orphans", desk.change.name, "--delete", "--continue", "--manifest", str(wanted.manifest), "…"
     )
     with listening(run) as listen:
         found, done = objects_deletion.delete(desk, wanted, listen=listen)
