@@ -57,6 +57,7 @@ class Case:
     fill: dict[str, str] = field(default_factory=dict)
     planned: bool | None = None  # whether a plan counts it; otherwise only where no statement has to fail
     made: str | None = None  # the statements that make the target, where CREATE TABLE with the columns does not do
+    room: str | None = None  # the values of the partition that the first bad row lacks
 
     @property
     def is_planned(self) -> bool:
@@ -258,6 +259,21 @@ CASES = {
         " CREATE TABLE new_1 PARTITION OF new FOR VALUES FROM (0) TO (3);"
         " CREATE TABLE new_2 PARTITION OF new FOR VALUES FROM (4) TO (6);"
         " CREATE TABLE new_3 PARTITION OF new FOR VALUES FROM (7) TO (100)",
+        room="FROM (3) TO (4)",
+        good=2,
+        bad=2,
+        reason="violates check the partitions of new",
+        state=FORETOLD,
+    ),
+    "no partition for its hash": Case(
+        columns="v int",
+        target="v int",
+        made="CREATE TABLE new (id bigint PRIMARY KEY, v int) PARTITION BY HASH (id); "
+        + "; ".join(
+            f"CREATE TABLE new_{n + 1} PARTITION OF new FOR VALUES WITH (MODULUS 15, REMAINDER {n})"
+            for n in (0, 3, 5, 6, 7)  # of 3 it is 1, of 6 it is 12
+        ),
+        room="WITH (MODULUS 15, REMAINDER 1)",
         good=2,
         bad=2,
         reason='no partition of relation "new" found for row',
@@ -383,8 +399,8 @@ def moving(schema: str, case: Case) -> str:
 
 def mend(url: str, schema: str, case: Case) -> None:
     """Mend the first bad row at its source, or make room for it."""
-    if case.made:
-        execute(url, f"CREATE TABLE {schema}.new_0 PARTITION OF {schema}.new FOR VALUES FROM (3) TO (4)")
+    if case.room:
+        execute(url, f"CREATE TABLE {schema}.new_0 PARTITION OF {schema}.new FOR VALUES {case.room}")
     else:
         execute(url, f"UPDATE {schema}.old SET v = (SELECT v FROM {schema}.old WHERE id = 1) WHERE id = {BAD[0]}")
 
