@@ -7,6 +7,7 @@ import difflib
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -132,15 +133,20 @@ def _files(directory: Path) -> Iterator[_File]:
 def _read(path: Path) -> _File | None:
     """Read one file; a file that names no revision is not one, as for Alembic."""
     try:
-        written = path.read_bytes()
-        tree = ast.parse(written)
-        facts = dict(_facts(tree.body))
+        return _understood(path, path.read_bytes())
     except (SyntaxError, ValueError, OSError) as error:
         raise ConfigurationError(
             "M207",
             f"The revision {path} cannot be read: {error}.",
             "revision, down_revision, branch_labels and depends_on must be plain strings, tuples or None.",
         ) from error
+
+
+@cache
+def _understood(path: Path, written: bytes) -> _File | None:
+    """Understand what stands in a file, once for each content: a run asks many times."""
+    tree = ast.parse(written)
+    facts = dict(_facts(tree.body))
     if not facts.get("revision"):
         return None
     return _File(

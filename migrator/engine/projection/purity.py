@@ -81,11 +81,10 @@ def _names(found: Iterable[re.Match[str]]) -> set[str]:
 
 def check(backfill: Backfill, translator: Translator, volatile: Callable[[set[str]], set[str]], faults: Faults) -> None:
     """Collect the fragments that can differ between runs, M120; `volatile` tells which functions are."""
-    for part in backfill.parts():
-        if not isinstance(part, ex.Sql):
-            continue
-        text = translator.bare(part)
-        reads = clocks(text) | volatile(calls(text))
+    fragments = [(part, translator.bare(part)) for part in backfill.parts() if isinstance(part, ex.Sql)]
+    changing = volatile({name for _, text in fragments for name in calls(text)})
+    for part, text in fragments:
+        reads = clocks(text) | (calls(text) & changing)
         if reads:
             faults.add(
                 "M120",
