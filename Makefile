@@ -23,7 +23,8 @@ endif
 
 WORKERS ?= 3
 TESTS := $(wildcard tests/unit tests/integration tests/acceptance)
-PYTEST := pytest -n $(WORKERS) --dist loadgroup
+PYTEST := pytest -n $(WORKERS)
+BY_FILE := --dist loadfile --no-loadscope-reorder # what a file's tests share is made once
 
 .PHONY: help demo test check soak bench clean
 
@@ -36,11 +37,11 @@ demo: $(UV) ## every documented change, there and back, on a PostgreSQL of its o
 test: $(UV) ## all tests but the long ones; with COVERAGE=1 also what they cover
 ifdef COVERAGE
 	$(UV) run coverage erase
-	$(UV) run coverage run -m $(PYTEST) $(TESTS) $(ARGS)
+	$(UV) run coverage run -m $(PYTEST) $(BY_FILE) $(TESTS) $(ARGS)
 	$(UV) run coverage combine --quiet
 	$(UV) run coverage report
 else
-	$(UV) run $(PYTEST) $(TESTS) $(ARGS)
+	$(UV) run $(PYTEST) $(BY_FILE) $(TESTS) $(ARGS)
 endif
 
 check: $(UV) ## format, lint, types and the borders between the rooms

@@ -64,7 +64,20 @@ IN_SOAK = (
     "integration/test_row*.py",
 )
 # What takes longest begins first, so that nobody waits for it at the end.
-FIRST = ("integration/test_strangers.py", "integration/test_resume.py", "unit/test_cli_demo.py")
+FIRST = (
+    "integration/test_strangers.py",
+    "integration/test_resume.py",
+    "integration/test_copy_objects.py",
+    "unit/test_cli_demo.py",
+    "acceptance/test_output_type_tables_*.py",
+    "acceptance/test_jobs_and_attempts_*.py",
+    "acceptance/test_bad_*.py",
+    "integration/test_objects_*.py",
+    "integration/test_cohorts.py",
+    "integration/test_proof.py",
+    "integration/test_row_failures.py",
+    "integration/test_world.py",
+)
 LONG = ("*killed*",)  # of these, on the first version only
 MEMORY = Path("/dev/shm")  # noqa: S108 -- used by way of tempfile
 ENOUGH = 4 << 30  # bytes
@@ -162,7 +175,7 @@ def _is_in(definition: pytest.Item, files: tuple[str, ...]) -> bool:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out the long tests, deselected and counted as such, and begin with those that take longest."""
-    items.sort(key=lambda item: not _is_in(item, FIRST))
+    items.sort(key=lambda item: next((place for place, one in enumerate(FIRST) if _is_in(item, (one,))), len(FIRST)))
     if config.getoption("soak"):
         return
     long = [item for item in items if item.get_closest_marker("soak")]

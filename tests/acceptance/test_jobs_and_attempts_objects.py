@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
     Copies = Callable[[str, Callable[[str], object]], str]
 
-pytestmark = pytest.mark.xdist_group("moved pictures")  # what they share takes seconds to make
-
 EXPECTED = planted_media()
 PLACE = {one.number: place for place, one in enumerate(MIX)}
 MOVED_KEYS = """

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from tests.support.databases import Databases
     from tests.support.objects import Objects
 
-pytestmark = pytest.mark.xdist_group("media")  # what they share takes seconds to make
-
 EXPECTED = planted_media()
 PLACE = {one.number: place for place, one in enumerate(MIX)}
 KINDS = {

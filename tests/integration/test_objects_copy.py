@@ -18,8 +18,6 @@ from migrator.model.errors import RefusedError
 from migrator.model.objects import CopyTask, Evidence, ObjectName, Outcome
 from tests.support.objects import Objects, Place, error, happens, let, moto
 
-pytestmark = pytest.mark.xdist_group("moto")  # what they share takes seconds to make
-
 PART = 5 << 20  # bytes; S3 takes no smaller parts but the last
 
 KEYS = {

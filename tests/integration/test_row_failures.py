@@ -35,8 +35,6 @@ from tests.support.projects import (
     terms,
 )
 
-pytestmark = pytest.mark.xdist_group("row failures")  # what they share takes seconds to make
-
 BAD = (3, 6)  # of eight rows; the first is mended, the second is dismissed
 FORETOLD = ""  # the SQLSTATE of a fault that the catalogs foretell: no statement failed
 
