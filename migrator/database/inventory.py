@@ -32,6 +32,7 @@ __all__ = [
     "find",
     "foreign_version_tables",
     "objects",
+    "present",
     "rights",
     "server",
     "similar",
@@ -182,6 +183,18 @@ def tables(conn: Connection, relations: Iterable[Relation]) -> dict[Relation, Ta
         return {}
     found = [_table(one[0]) for one in catalog.ask_one(conn, f"{_QUERY} (VALUES {listed})")]
     return {one.relation: one for one in found}
+
+
+def present(conn: Connection, relations: Iterable[Relation]) -> frozenset[Relation]:
+    """Say which of these are there, whatever they look like: reading a table takes the server ten times as long."""
+    listed = ", ".join(f"({literal(one.schema)}::name, {literal(one.name)}::name)" for one in relations)
+    if not listed:
+        return frozenset()
+    query = (
+        "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE c.relkind IN {RELATIONS} AND (n.nspname, c.relname) IN (VALUES {listed})"
+    )
+    return frozenset(Relation(str(schema), str(name)) for schema, name in catalog.ask_one(conn, query))
 
 
 def parents(conn: Connection, relations: Iterable[Relation]) -> dict[Relation, tuple[Relation, ...]]:

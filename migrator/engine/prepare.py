@@ -271,6 +271,5 @@ def _targets(coming: Sequence[Projection]) -> frozenset[Relation]:
 
 def _unready(conn: Connection, target: Table | None, filling: frozenset[Relation]) -> frozenset[Relation]:
     """List the tables that cannot decide a foreign key: not there yet, or still to be filled by this change."""
-    keys = () if target is None else target.foreign_keys
-    absent = {one.references for one in keys if inventory.table(conn, one.references) is None}
-    return frozenset(absent) | filling
+    wanted = frozenset(one.references for one in (() if target is None else target.foreign_keys))
+    return (wanted - inventory.present(conn, wanted)) | filling

@@ -271,7 +271,8 @@ class RunRevision:
 
     def in_the_way(self, conn: Connection) -> tuple[Relation, ...]:
         """List the tables it would create that are there already."""
-        return tuple(one for one in self.makes if inventory.table(conn, one) is not None)
+        there = inventory.present(conn, self.makes)
+        return tuple(one for one in self.makes if one in there)
 
     def _retrying(self, run: Run, act: Callable[..., None], guard: revisions.Guard) -> None:
         settings = self._settings(run)

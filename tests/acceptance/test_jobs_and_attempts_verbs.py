@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
+
 from migrator.demo import buckets
 from migrator.demo.jobs_and_attempts import planted_media
 from migrator.model.step import Phase
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from tests.support.objects import Objects
 
 
+@pytest.mark.soak
 def test_each_verb_says_what_is_so_and_all_of_it_goes_back(database: str, objects: Objects) -> None:
     """What plan foretells is what copy does; nothing of it is an orphan; after rollback the bucket is as it was."""
     legacy(database)

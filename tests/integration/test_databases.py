@@ -214,6 +214,7 @@ class TestOptions:
         assert done.returncode == 3
         assert "PostgreSQL 17 is not on this machine, and was not fetched: there is no npm" in done.stdout + done.stderr
 
+    @pytest.mark.soak
     def test_each_version(self, run_pytest: RunPytest, tmp_path: Path) -> None:
         """What is marked `every_server` runs on each version, all else on the first; both servers are named."""
         (tmp_path / "test_it.py").write_text(A_TEST_OF_VERSIONS)
@@ -224,6 +225,7 @@ class TestOptions:
             line.partition(".")[0] for line in done.stdout.splitlines() if line.startswith("database:")
         ]
 
+    @pytest.mark.soak
     def test_container_that_cannot_start(self, run_pytest: RunPytest, engine: str) -> None:
         """A container that an engine cannot start gives way to a server of our own, and says so."""
         done = run_pytest("--pg", "container", DOCKER_HOST=engine)
@@ -239,6 +241,7 @@ class TestOptions:
 
         assert done.returncode == 3
 
+    @pytest.mark.soak
     def test_soak(self, run_pytest: RunPytest, server: Server) -> None:
         """Long tests are deselected, not skipped, until `--soak` asks for them."""
         assert "1 passed, 1 deselected" in run_pytest("--pg", server.address).stdout

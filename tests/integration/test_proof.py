@@ -19,8 +19,9 @@ from migrator.workflow.desk import Desk
 from migrator.workflow.use_cases import status_facts, verify
 from tests.support.projects import CHANGE, check, execute, make_project, one_table, rows_of, run, settle, silent
 
-ROWS = 100_000
-VICTIM, OTHER = 61_234, 61_235
+ROWS = 20_000
+MANY = 100_000  # in the soak
+VICTIM, OTHER = 16_234, 16_235
 DatabaseFrom = Callable[[str, Callable[[str], object]], str]
 
 PAIR = """
@@ -45,13 +46,13 @@ backfill = Backfill(
 )
 """
 
-SOURCE = f"""
+SOURCE = """
 CREATE TABLE public.pair_old (
     number bigint PRIMARY KEY, name text, note text, tag text, amount numeric, at timestamptz);
 INSERT INTO public.pair_old SELECT i, 'name ' || i % 5000, CASE WHEN i % 3 = 0 THEN NULL ELSE 'note ' || i END,
     CASE WHEN i % 2 = 0 THEN NULL ELSE 'tag' END, (i % 100)::numeric(10, 2),
-    timestamptz '2021-01-01 00:00:00+00' + i * interval '1 s' FROM generate_series(1, {ROWS}) AS i;
-UPDATE public.pair_old SET amount = 1.00, note = 'kept' WHERE number = {VICTIM}"""
+    timestamptz '2021-01-01 00:00:00+00' + i * interval '1 s' FROM generate_series(1, {rows}) AS i;
+UPDATE public.pair_old SET amount = 1.00, note = 'kept' WHERE number = {victim}"""
 
 Fault = tuple[str, list[dict[str, object]]]
 
@@ -105,15 +106,15 @@ FAULTS: dict[str, Fault] = {
         [altered(VICTIM, "amount", kind="stale")],
     ),
     "a source row deleted since": (f"DELETE FROM pair_old WHERE number = {VICTIM}", [gone(VICTIM, "extra")]),
-    "a source row added since": (f"INSERT INTO pair_old VALUES ({ROWS + 1}, 'late')", [gone(ROWS + 1, "pending")]),
+    "a source row added since": (f"INSERT INTO pair_old VALUES ({MANY + 1}, 'late')", [gone(MANY + 1, "pending")]),
 }
 # These show in the Balance as well: a row of the source, or its target, is not there any more.
 UNACCOUNTED = {"a lost row": [[str(VICTIM)]], "a source row deleted since": [[str(VICTIM)]]}
 
 
 @pytest.fixture
-def pair(tmp_path: Path, database_from: DatabaseFrom) -> Desk:
-    """Give a copy of a database whose rows are moved and proven; nobody else writes its target."""
+def of_rows(tmp_path: Path, database_from: DatabaseFrom) -> Callable[[int], Desk]:
+    """Give copies of a database in which so many rows are moved and proven; nobody else writes the target."""
 
     def opened(url: str) -> Desk:
         return make_project(
@@ -125,11 +126,20 @@ def pair(tmp_path: Path, database_from: DatabaseFrom) -> Desk:
             foreign="fault",
         )
 
-    def build(url: str) -> None:
-        execute(url, SOURCE)
-        assert run(opened(url), to=Phase.VERIFY).proven
+    def made(rows: int) -> Desk:
+        def build(url: str) -> None:
+            execute(url, SOURCE.format(rows=rows, victim=VICTIM))
+            assert run(opened(url), to=Phase.VERIFY).proven
 
-    return opened(database_from("a proven pair", build))
+        return opened(database_from(f"a proven pair of {rows}", build))
+
+    return made
+
+
+@pytest.fixture
+def pair(of_rows: Callable[[int], Desk]) -> Desk:
+    """Give a copy with as many rows as most tests need."""
+    return of_rows(ROWS)
 
 
 def verified(desk: Desk, said: pytest.CaptureFixture[str]) -> tuple[int, dict[str, object]]:
@@ -147,9 +157,18 @@ def named(row: dict[str, object]) -> dict[str, object]:
     return {"kind": row["kind"], **number, "columns": sorted(one["column"] for one in row["columns"])}
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_single_fault_is_named_among_many_rows(
+    name: str, of_rows: Callable[[int], Desk], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One row of 100,000 is not as declared, and it alone is named."""
+    test_a_single_fault_is_named_and_nothing_else(name, of_rows(MANY), capsys)
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_single_fault_is_named_and_nothing_else(name: str, pair: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    """One row of 100,000 is not as declared: its key, kind and columns are named, and the exit code is 4."""
+    """One row is not as declared: its key, kind and columns are named, and the exit code is 4."""
     sql, expected = FAULTS[name]
     execute(pair.database.url, sql)
     code, document = verified(pair, capsys)
@@ -174,15 +193,15 @@ def test_a_difference_is_shown_with_both_values(pair: Desk) -> None:
 
 
 def test_the_named_rows_are_limited_and_counted_all_the_same(pair: Desk) -> None:
-    """With 5,000 faults all are counted, and as many as asked for are named."""
+    """Of many faults all are counted, and as many as asked for are named."""
     execute(pair.database.url, "UPDATE pair_new SET note = 'changed' WHERE number % 20 = 0")
     (comparison,) = verify(pair, show=7, listen=silent).comparisons
-    assert {"altered": 5000} == dict(comparison.counts)
+    assert {"altered": ROWS // 20} == dict(comparison.counts)
     assert 7 == len(comparison.rows)
 
 
 def test_a_clean_pair_is_proven_again(pair: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing was changed, so all 100,000 rows are proven and the exit code is 0; and so the next time."""
+    """Nothing was changed, so all rows are proven and the exit code is 0; and so the next time."""
     for _ in range(2):
         code, document = verified(pair, capsys)
         assert code == 0
