@@ -88,11 +88,14 @@ _PAIRS = f"""
                 AND customer_email ~ '[^[:space:]]' AND NOT {like_a_test()} AND NOT {ordered()} AS is_bare,
             access_token IS NOT NULL AND generated_image_url <> ''
                 AND (NOT {like_a_test()} OR {ordered()}) AS has_picture
-        FROM artworks)
+        FROM artworks),
+    pictures AS MATERIALIZED (
+        SELECT seen.*, slot + near AS near_slot FROM seen CROSS JOIN generate_series(-1, 1) AS slots (near)
+        WHERE has_picture)
     SELECT DISTINCT ON (loser.id) loser.id AS key1, winner.id AS winner1
-    FROM seen AS loser JOIN (seen AS winner CROSS JOIN generate_series(-1, 1) AS slots (near))
-        ON winner.address = loser.address AND winner.name = loser.name AND winner.slot + near = loser.slot
-    WHERE loser.is_bare AND winner.has_picture AND CASE
+    FROM seen AS loser JOIN pictures AS winner
+        ON winner.address = loser.address AND winner.name = loser.name AND winner.near_slot = loser.slot
+    WHERE loser.is_bare AND CASE
         WHEN (abs(winner.made_at - loser.made_at) <= {{twin_seconds}}) IS NOT TRUE THEN false
         WHEN coalesce(loser.original, 'pending') NOT IN ('pending', coalesce(winner.original, 'pending')) THEN false
         WHEN coalesce(loser.pet, winner.pet, '') <> coalesce(winner.pet, '') THEN false

@@ -46,6 +46,7 @@ EVERY_SERVER = (
 # What is left out even here are minutes of kills, Alembic, and the command line.
 IN_SOAK = (
     *EVERY_SERVER,
+    "acceptance/test_artworks_v2_checks.py",
     "acceptance/test_artworks_v2_traps.py",
     "acceptance/test_jobs_and_attempts_*.py",
     "acceptance/test_output_type_tables_traps.py",
